@@ -1,0 +1,1 @@
+"""The offline trainer: from annotated pictures to an artifact that the worker runs."""

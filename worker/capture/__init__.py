@@ -1,0 +1,1 @@
+"""Camera URLs in, decoded frames out, and only those that deserve a look."""

@@ -1,0 +1,1 @@
+"""Face crops in, class probabilities out, on one device."""

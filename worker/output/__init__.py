@@ -1,0 +1,1 @@
+"""What is said about the faces, and how it reaches Redis."""
