@@ -1,0 +1,139 @@
+"""Every metric of the worker, in one place. Names and labels are a contract with dashboards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from worker import __version__
+from worker.errors import CAMERA_REASONS
+from worker.records import CLASSES, DropReason, Label
+
+LATENCY_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 2.5, 5, 10)
+STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+STAGES = ("motion", "detect", "track", "align", "classify", "decide", "event")
+LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
+DROPS: tuple[DropReason, ...] = get_args(DropReason)
+EVENT_TYPES = ("frame", "track", "violation", "camera", "gap", "loss", "compliance")
+
+
+class Metrics:
+    """The metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"maskwatch_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"maskwatch_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, *labels: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"maskwatch_{name}", text, labels, registry=registry, buckets=buckets)
+
+        self.frames_received = counter(
+            "frames_received", "Frames decoded, due for analysis or not.", "camera"
+        )
+        self.frames_dropped = counter(
+            "frames_dropped", "Frames that were due and not analysed.", "camera", "reason"
+        )
+        self.frames_analysed = counter("frames_analysed", "Frames with an event.", "camera")
+        self.frames_unchanged = counter(
+            "frames_unchanged", "Analysed frames in which nothing moved.", "camera"
+        )
+        self.camera_up = gauge("camera_up", "1 while the camera's stream is decoded.", "camera")
+        self.camera_reconnects = counter(
+            "camera_reconnects", "Attempts to connect again.", "camera", "reason"
+        )
+        self.camera_last_frame = gauge(
+            "camera_last_frame_timestamp_seconds", "When the last frame arrived.", "camera"
+        )
+        self.faces = counter("faces", "Faces in frame events, by decision.", "camera", "label")
+        self.faces_visible = gauge(
+            "faces_visible", "Faces in the last frame event, by decision.", "camera", "label"
+        )
+        self.stage_duration = histogram(
+            "stage_duration_seconds", "Time in a stage, per call.", "stage", buckets=STAGE_BUCKETS_S
+        )
+        self.batch_size = histogram("batch_size", "Crops a batch.", buckets=BATCH_BUCKETS)
+        self.event_latency = histogram(
+            "event_latency_seconds",
+            "From the arrival of a frame to its event in Redis; replays are left out.",
+            "camera",
+            buckets=LATENCY_BUCKETS_S,
+        )
+        self.events_created = counter("events_created", "Events made.", "type")
+        self.events_published = counter("events_published", "Events that Redis took.", "type")
+        self.events_lost = counter("events_lost", "Events given up.", "type", "reason")
+        self.events_spooled = gauge("events_spooled", "Events that wait on disk.")
+        self.queue_depth = gauge("queue_depth", "What waits before a stage.", "stage")
+        self.redis_up = gauge("redis_up", "1 while Redis takes events.")
+        self.build_info = gauge("build_info", "The version that runs.", "version")
+        self.model_info = gauge(
+            "model_info", "The models that run.", "kind", "name", "version", "digest", "device"
+        )
+        self.build_info.labels(__version__).set(1)
+        for kind in EVENT_TYPES:
+            self.events_created.labels(kind)
+            self.events_published.labels(kind)
+
+    def add_camera(self, camera: str) -> CameraMetrics:
+        """The children of one camera, made at 0 so that rates start with the first event."""
+        return CameraMetrics(self, camera)
+
+    def watch_depth(self, stage: str, depth: Callable[[], float]) -> None:
+        """Read the depth of a queue at scrape time."""
+        self.queue_depth.labels(stage).set_function(depth)
+
+    def exposition(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class CameraMetrics:
+    """The metrics of one camera, their labels looked up once."""
+
+    def __init__(self, metrics: Metrics, camera: str) -> None:
+        self._metrics = metrics
+        self._camera = camera
+        self.received = metrics.frames_received.labels(camera)
+        self.analysed = metrics.frames_analysed.labels(camera)
+        self.unchanged = metrics.frames_unchanged.labels(camera)
+        self.up = metrics.camera_up.labels(camera)
+        self.last_frame = metrics.camera_last_frame.labels(camera)
+        self.latency = metrics.event_latency.labels(camera)
+        self.dropped = {r: metrics.frames_dropped.labels(camera, r) for r in DROPS}
+        self.reconnects = {r: metrics.camera_reconnects.labels(camera, r) for r in CAMERA_REASONS}
+        self.faces = {name: metrics.faces.labels(camera, name) for name in LABELS}
+        self.visible = {name: metrics.faces_visible.labels(camera, name) for name in LABELS}
+
+    def remove(self) -> None:
+        """Take the camera out of the exposition."""
+        m = self._metrics
+        for metric in (
+            m.frames_received,
+            m.frames_analysed,
+            m.frames_unchanged,
+            m.camera_up,
+            m.camera_last_frame,
+            m.event_latency,
+        ):
+            metric.remove(self._camera)
+        for metric in (m.frames_dropped, m.camera_reconnects, m.faces, m.faces_visible):
+            metric.remove_by_labels({"camera": self._camera})

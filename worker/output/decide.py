@@ -1,0 +1,105 @@
+"""Classifications over time to the state of a track: a label, or unknown with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.config import Deciding
+from worker.records import CLASSES, Classification, ClassName, Decision, Track, UnknownReason
+
+FULL_WEIGHT_PX = 48.0
+"""Width from which a crop counts in full; a smaller one counts in proportion."""
+
+LEAST_EVIDENCE = 0.2
+"""Weight below which nothing is said: about one crop of 12 px, or a whole one 5 s ago."""
+
+
+@dataclass(slots=True)
+class _Evidence:
+    """What is known about one track."""
+
+    weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(CLASSES)))
+    updated_s: float = 0.0
+    label: ClassName | None = None
+
+
+class Decider:
+    """The decisions on the faces of one camera.
+
+    Probabilities are summed over time, weighted by the face's size and the detector's score
+    and forgotten exponentially. A label is taken when its share reaches ``enter`` and kept
+    until its share falls under ``leave``, so that it does not flicker.
+
+    Args:
+        rules: the section ``[deciding]``.
+        threshold: the model's own: the probability of ``with_mask`` from which it may be
+            said, since calling a bare face masked is the mistake that costs most.
+    """
+
+    def __init__(self, rules: Deciding, threshold: float) -> None:
+        self._rules = rules
+        self._enter = np.full(len(CLASSES), rules.enter)
+        self._enter[CLASSES.index("with_mask")] = max(rules.enter, threshold)
+        self._evidence: dict[int, _Evidence] = {}
+
+    def hinders(self, track: Track, sharpness: float | None = None) -> UnknownReason | None:
+        """Why this crop should not be classified, if anything speaks against it."""
+        if track.box.face_px < self._rules.min_face_px:
+            return "too_small"
+        if sharpness is not None and sharpness < self._rules.min_sharpness:
+            return "blurred"
+        return None
+
+    def decide(
+        self,
+        track: Track,
+        classification: Classification | None,
+        hindrance: UnknownReason | None,
+        now_s: float,
+    ) -> Decision:
+        """The state of a track at this frame.
+
+        Args:
+            track: as the tracker gave it.
+            classification: of this frame's crop, where there was one.
+            hindrance: why there was none.
+            now_s: monotonic clock of the frame.
+        """
+        evidence = self._evidence.setdefault(track.number, _Evidence(updated_s=now_s))
+        evidence.weights *= np.exp(-(now_s - evidence.updated_s) / self._rules.memory_s)
+        evidence.updated_s = now_s
+        if classification is not None:
+            weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX)
+            evidence.weights += weight * np.array(classification.probabilities)
+        return self._state(evidence, hindrance or "undecided")
+
+    def forget(self, tracks: Iterable[int]) -> None:
+        """Drop what is known of tracks that ended."""
+        for number in tracks:
+            self._evidence.pop(number, None)
+
+    def keep_only(self, numbers: set[int]) -> None:
+        """Drop every track but these: unconfirmed ones vanish without an end."""
+        for number in self._evidence.keys() - numbers:
+            del self._evidence[number]
+
+    def _state(self, evidence: _Evidence, reason: UnknownReason) -> Decision:
+        total = float(evidence.weights.sum())
+        if total < LEAST_EVIDENCE:
+            evidence.label = None
+            return Decision("unknown", 0.0, reason)
+        shares = evidence.weights / total
+        best = int(shares.argmax())
+        if shares[best] >= self._enter[best]:
+            evidence.label = CLASSES[best]
+        elif evidence.label is not None:
+            held = CLASSES.index(evidence.label)
+            if shares[held] < self._rules.leave:
+                evidence.label = None
+        if evidence.label is None:
+            return Decision("unknown", float(shares[best]), "undecided")
+        return Decision(evidence.label, float(shares[CLASSES.index(evidence.label)]))
