@@ -90,8 +90,8 @@ class Tracker:
             captured_at: wall clock of the frame.
 
         Returns:
-            The tracks seen in this frame, in the order of the detections; and the confirmed
-            tracks that ended with it.
+            The tracks seen in this frame, in the order of the detections; and the tracks that
+            ended with it, confirmed or not.
         """
         assigned = self._assigned(detections, now_s)
         seen: list[Track] = []
@@ -130,7 +130,7 @@ class Tracker:
     def _ended(self, now_s: float) -> list[Track]:
         gone = [path for path in self._paths if now_s - path.seen_s > self._max_gap_s]
         self._paths = [path for path in self._paths if now_s - path.seen_s <= self._max_gap_s]
-        return [self._track(path, seen=False) for path in gone if path.hits >= self._min_hits]
+        return [self._track(path, seen=False) for path in gone]
 
     def _assigned(self, detections: Sequence[Detection], now_s: float) -> dict[int, _Path]:
         """Index of a detection to the path that it continues."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.config import Deciding
-from worker.records import CLASSES, Classification, ClassName, Decision, Track, UnknownReason
+from worker.records import CLASSES, Classification, ClassName, Decision, Label, Track, UnknownReason
 
 FULL_WEIGHT_PX = 48.0
 """Width from which a crop counts in full; a smaller one counts in proportion."""
@@ -70,22 +70,23 @@ class Decider:
             now_s: monotonic clock of the frame.
         """
         evidence = self._evidence.setdefault(track.number, _Evidence(updated_s=now_s))
-        evidence.weights *= np.exp(-(now_s - evidence.updated_s) / self._rules.memory_s)
+        if track.seen:  # where nothing moved, what is known does not age
+            evidence.weights *= np.exp(-(now_s - evidence.updated_s) / self._rules.memory_s)
         evidence.updated_s = now_s
         if classification is not None:
             weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX)
             evidence.weights += weight * np.array(classification.probabilities)
         return self._state(evidence, hindrance or "undecided")
 
-    def forget(self, tracks: Iterable[int]) -> None:
-        """Drop what is known of tracks that ended."""
-        for number in tracks:
-            self._evidence.pop(number, None)
+    def label_of(self, number: int) -> Label:
+        """The last decision on a track."""
+        evidence = self._evidence.get(number)
+        return evidence.label or "unknown" if evidence else "unknown"
 
-    def keep_only(self, numbers: set[int]) -> None:
-        """Drop every track but these: unconfirmed ones vanish without an end."""
-        for number in self._evidence.keys() - numbers:
-            del self._evidence[number]
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Drop what is known of tracks that ended."""
+        for number in numbers:
+            self._evidence.pop(number, None)
 
     def _state(self, evidence: _Evidence, reason: UnknownReason) -> Decision:
         total = float(evidence.weights.sum())

@@ -1,0 +1,176 @@
+"""One camera at work: its capture thread, its slot, its stages, its state and its counts."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from worker.capture.slot import Slot
+from worker.capture.source import Source
+from worker.config import Camera
+from worker.errors import CameraReason
+from worker.metrics import CameraMetrics
+from worker.output.event import Event, EventMaker
+from worker.pipeline import CameraPipeline, Pending, Seen
+from worker.records import CameraStatus, DropReason
+
+log = logging.getLogger(__name__)
+
+HANG_S = 15.0
+"""Silence of a capture thread, on top of its own time-outs, after which it is given up."""
+
+
+class CameraRun:
+    """A camera from its URL to its events, but for the threads that detection runs on.
+
+    Args:
+        on_ready: called with this camera when it has a frame and none in flight.
+        publish: takes events; never blocks.
+    """
+
+    def __init__(
+        self,
+        camera_id: str,
+        camera: Camera,
+        pipeline: CameraPipeline,
+        maker: EventMaker,
+        *,
+        metrics: CameraMetrics,
+        on_ready: Callable[[CameraRun], None],
+        publish: Callable[[Event], None],
+    ) -> None:
+        self.camera_id = camera_id
+        self.camera = camera
+        self.status = CameraStatus(camera_id, "connecting", time.time())
+        self.seen: Seen | None = None
+        self.looked: Seen | None = None
+        self.analysed = 0
+        self.dropped = 0
+        self._pipeline = pipeline
+        self._maker = maker
+        self._metrics = metrics
+        self._announce = on_ready
+        self._publish = publish
+        self._in_order = threading.Lock()  # from the making of an event to its handing over
+        self._busy = False
+        self._lock = threading.Lock()
+        self._changes: queue.SimpleQueue[CameraStatus] = queue.SimpleQueue()
+        self._slot = Slot(live=camera.live, on_ready=self._on_ready, on_drop=self._on_drop)
+        self._source = Source(camera_id, camera, self._slot, listener=self)
+        self._thread = self._make_thread()
+
+    # -- life
+
+    def start(self) -> None:
+        """Begin to capture."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Capture nothing more; what is in flight goes on. Idempotent."""
+        self._source.stop()
+        self._slot.close()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the capture thread."""
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def hung(self, now_s: float) -> bool:
+        """True where the capture thread has shown no sign of life for too long."""
+        patience_s = self.camera.open_timeout_s + 2 * self.camera.read_timeout_s + HANG_S
+        return self._thread.is_alive() and now_s - self._source.last_activity_s > patience_s
+
+    def restart(self) -> None:
+        """Give the hung thread up and begin with a fresh one; late results are ignored."""
+        log.error("camera %s: its thread hangs and is given up", self.camera_id)
+        self._source.abandon()
+        self._source = Source(self.camera_id, self.camera, self._slot, listener=self)
+        self._thread = self._make_thread()
+        self._thread.start()
+
+    def done(self) -> bool:
+        """True once a file has ended and its last frame is through."""
+        return self.status.state == "ended" and not self._busy and not self._slot.ready
+
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(
+            target=self._source.run, name=f"capture-{self.camera_id}", daemon=True
+        )
+
+    # -- a frame's way, one at a time
+
+    def begin(self) -> Pending | None:
+        """The frame that waits, up to its crops; None where it is gone or cannot be used."""
+        frame = self._slot.take()
+        if frame is None:
+            return None
+        try:
+            return self._pipeline.begin(frame)
+        except Exception:
+            # whatever one picture of one camera does to a stage, the others go on
+            log.exception("camera %s: a frame could not be analysed", self.camera_id)
+            self._slot.drop("failed")
+            return None
+
+    def finish(self, pending: Pending) -> None:
+        """Publish the events of a frame whose crops are all classified."""
+        with self._in_order:
+            seen = self._pipeline.finish(pending)
+            for event in seen.events:
+                self._publish(event)
+        self.seen = seen
+        self.analysed += 1
+        self._metrics.analysed.inc()
+        self._metrics.last_frame.set(pending.frame.captured_at)
+        if seen.looked:
+            self.looked = seen
+        else:
+            self._metrics.unchanged.inc()
+        for label, count in seen.counts().items():
+            self._metrics.visible[label].set(count)
+            if count:
+                self._metrics.faces[label].inc(count)
+
+    def rest(self) -> None:
+        """No frame is in flight any more: wait for the next, or go to the end of the turns."""
+        with self._lock:
+            self._busy = self._slot.ready
+            again = self._busy
+        if again:
+            self._announce(self)
+
+    def _on_ready(self) -> None:
+        with self._lock:
+            if self._busy:
+                return
+            self._busy = True
+        self._announce(self)
+
+    def _on_drop(self, reason: DropReason, count: int) -> None:
+        self.dropped += count
+        self._metrics.dropped[reason].inc(count)
+
+    # -- what the source says (SourceListener), on the capture thread
+
+    def frame_received(self) -> None:
+        """A frame was decoded, due or not."""
+        self._metrics.received.inc()
+
+    def status_changed(self, status: CameraStatus) -> None:
+        """The camera went up or down."""
+        self.status = status
+        self._metrics.up.set(status.state == "up")
+        self._changes.put(status)
+
+    def reconnecting(self, reason: CameraReason) -> None:
+        """Another attempt begins."""
+        self._metrics.reconnects[reason].inc()
+
+    def publish_changes(self) -> None:
+        """Publish the changes of state since the last call; on the main thread."""
+        while not self._changes.empty():
+            with self._in_order:
+                self._publish(self._maker.camera(self._changes.get()))

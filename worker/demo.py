@@ -1,0 +1,74 @@
+"""`maskwatch demo`: the whole service on synthetic cameras and an embedded Redis."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from worker.config import Camera, CameraDefaults, Http, Settings, Worker
+from worker.config import Redis as RedisSettings
+from worker.output.embedded import embedded_redis
+from worker.output.tail import follow, line
+from worker.service import Service
+
+CAMERAS = ("entrance", "hall")
+
+
+def demo_settings(redis_url: str, *, cameras: int, port: int) -> Settings:
+    """A configuration that needs nothing but this machine."""
+    names = [CAMERAS[n] if n < len(CAMERAS) else f"camera-{n + 1}" for n in range(cameras)]
+    return Settings.model_construct(
+        worker=Worker(worker_id="demo", schemes=["demo"]),
+        defaults=CameraDefaults(),
+        cameras={name: Camera(url=f"demo:{name}") for name in names},
+        redis=RedisSettings(url=redis_url),
+        http=Http(port=port),
+    )
+
+
+def run_demo(
+    *,
+    seconds: float | None,
+    cameras: int,
+    port: int,
+    redis_port: int,
+    say: Callable[[str], None],
+) -> dict[str, int]:
+    """Run the demo until ``seconds`` are over or a signal comes.
+
+    Returns:
+        Faces seen, by label.
+    """
+    totals: dict[str, int] = {}
+    with embedded_redis(port=redis_port) as server:
+        service = Service(
+            demo_settings(server.url, cameras=cameras, port=port),
+            on_started=lambda address: say(
+                f"live page  {address}/\n"
+                f"metrics    {address}/metrics\n"
+                f"events     redis-cli -u {server.url} XREAD BLOCK 0 "
+                f"STREAMS maskwatch:frames:{CAMERAS[0]} '$'\n"
+                "Ctrl-C stops"
+            ),
+        )
+        service.obey_signals()
+        reading_ends = threading.Event()
+
+        def read() -> None:
+            for event in follow(server.url, prefix="maskwatch", stop=reading_ends):
+                say(line(event))
+                for label, count in event.get("counts", {}).items():
+                    totals[label] = totals.get(label, 0) + count
+
+        reader = threading.Thread(target=read, name="reader", daemon=True)
+        timer = threading.Timer(seconds, service.stop) if seconds else None
+        reader.start()
+        if timer:
+            timer.daemon = True
+            timer.start()
+        try:
+            service.run()
+        finally:
+            reading_ends.set()
+            reader.join(3)
+    return totals

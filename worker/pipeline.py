@@ -1,0 +1,187 @@
+"""Where the stages meet: the way of a frame from the decoder to its event.
+
+    begin:   motion ─► detect ─► track ─► align ─┐          on a detection thread
+                                             batch, classify   on the thread that owns the device
+    finish:  decide ─► event  ◄──────────────────┘          on the thread that brought the last crop
+
+A camera has one frame between ``begin`` and ``finish``, so nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from worker.capture.motion import Motion
+from worker.config import Camera
+from worker.faces.detect import Detector
+from worker.faces.track import Tracker
+from worker.inference.align import CropRule, cut, sharpness
+from worker.output.decide import Decider
+from worker.output.event import Event, EventMaker
+from worker.records import (
+    CLASSES,
+    Box,
+    Classification,
+    Crop,
+    Detection,
+    Face,
+    Frame,
+    Image,
+    Label,
+    Track,
+    UnknownReason,
+)
+
+MAX_FACES = 64
+"""Faces of one frame that are classified; a crowd's smallest stay ``undecided``."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """A frame on its way: what was found in it, and which crops are still being classified."""
+
+    frame: Frame
+    looked: bool
+    tracks: Sequence[Track]
+    ended: Sequence[Track] = ()
+    crops: Sequence[Crop] = ()
+    hindered: dict[int, UnknownReason] = field(default_factory=dict)
+    classified: dict[int, Classification] = field(default_factory=dict)
+    image: Image | None = None
+    missing: int = 0
+
+    def resolve(self, track: int, classification: Classification | None) -> bool:
+        """Take up one crop's classification; True with the last one."""
+        if classification is not None:
+            self.classified[track] = classification
+        self.missing -= 1
+        return self.missing == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of one frame: its events, and what the live page shows of it."""
+
+    captured_at: float
+    events: Sequence[Event]
+    faces: Sequence[Face]
+    looked: bool
+    image: Image | None
+
+    def counts(self) -> dict[Label, int]:
+        """Faces by decision."""
+        counts: dict[Label, int] = dict.fromkeys((*CLASSES, "unknown"), 0)
+        for face in self.faces:
+            counts[face.decision.label] += 1
+        return counts
+
+
+class CameraPipeline:
+    """The stages of one camera, in order.
+
+    Args:
+        camera: its configuration.
+        detector: shared by the cameras that look for faces of the same size.
+        tracker, decider, maker: this camera's own.
+        rule: how crops are cut; stands in the classifier's manifest.
+        observe: told the name of each stage and its seconds.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        detector: Detector,
+        tracker: Tracker,
+        decider: Decider,
+        maker: EventMaker,
+        *,
+        rule: CropRule,
+        observe: Callable[[str, float], None],
+    ) -> None:
+        self._motion = Motion(
+            enabled=camera.motion, max_pause_s=camera.motion_max_pause_s, region=camera.region
+        )
+        self._detector = detector
+        self._tracker = tracker
+        self._decider = decider
+        self._maker = maker
+        self._rule = rule
+        self._observe = observe
+
+    def begin(self, frame: Frame) -> Pending:
+        """From a frame to its crops. Blocks for as long as detection takes."""
+        now_s = frame.monotonic_s
+        with self._timed("motion"):
+            deserves_look = self._motion.deserves_look(frame.picture.gray(), now_s)
+        if not deserves_look:
+            return Pending(frame, looked=False, tracks=self._tracker.hold(now_s))
+        image = frame.picture.bgr()
+        with self._timed("detect"):
+            detections = self._detect(image)
+        with self._timed("track"):
+            tracks, ended = self._tracker.follow(detections, now_s, frame.captured_at)
+        with self._timed("align"):
+            crops, hindered = self._crops(image, tracks)
+        return Pending(frame, True, tracks, ended, crops, hindered, image=image, missing=len(crops))
+
+    def finish(self, pending: Pending) -> Seen:
+        """From classified crops to events, the frame's own and those of its tracks."""
+        with self._timed("decide"):
+            faces = [self._decided(track, pending) for track in pending.tracks]
+        with self._timed("event"):
+            events = [self._maker.frame(pending.frame, faces, looked=pending.looked)]
+            events += self._maker.tracks(
+                pending.frame,
+                faces,
+                [(track, self._decider.label_of(track.number)) for track in pending.ended],
+            )
+        self._decider.forget(track.number for track in pending.ended)
+        return Seen(pending.frame.captured_at, events, faces, pending.looked, pending.image)
+
+    def _detect(self, image: Image) -> list[Detection]:
+        """Detect in the region's part of the picture, and keep what lies in the region."""
+        height, width = image.shape[:2]
+        x1, y1, x2, y2 = (int(side) for side in self._motion.area(width, height))
+        found = (
+            Detection(Box(box.x1 + x1, box.y1 + y1, box.x2 + x1, box.y2 + y1), face.score)
+            for face in self._detector.detect(image[y1:y2, x1:x2])
+            for box in (face.box,)
+        )
+        return [face for face in found if self._motion.contains(face.box, width, height)]
+
+    def _crops(
+        self, image: Image, tracks: Sequence[Track]
+    ) -> tuple[list[Crop], dict[int, UnknownReason]]:
+        """A crop of each face that is fit for one, the reason for each that is not."""
+        crops: list[Crop] = []
+        hindered: dict[int, UnknownReason] = {}
+        for track in sorted(tracks, key=lambda track: -track.box.face_px)[:MAX_FACES]:
+            reason = self._decider.hinders(track)
+            if reason is None:
+                pixels = cut(image, track.box, self._rule)
+                crop = Crop(track.number, pixels, sharpness(pixels))
+                reason = self._decider.hinders(track, crop.sharpness)
+                if reason is None:
+                    crops.append(crop)
+                    continue
+            hindered[track.number] = reason
+        return crops, hindered
+
+    def _decided(self, track: Track, pending: Pending) -> Face:
+        classification = pending.classified.get(track.number)
+        decision = self._decider.decide(
+            track,
+            classification,
+            pending.hindered.get(track.number),
+            pending.frame.monotonic_s,
+        )
+        return Face(track, decision, classification.probabilities if classification else None)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self._observe(stage, time.perf_counter() - started)

@@ -1,0 +1,302 @@
+"""The running worker: its threads, its signals, and its ordered end.
+
+capture   one thread a camera    ─► slot: one frame, the newest wins
+detect    cores less one         ─► takes the cameras in turn, whichever has a frame
+device    one, owns classifying  ─► takes batches, by size or by deadline
+publish   one, owns Redis        ─► takes the publisher's queue
+http      one
+main      watches over all of them
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import cv2
+
+from worker.camera import CameraRun
+from worker.config import Settings
+from worker.errors import WorkError
+from worker.faces.detect import Detector, open_detector
+from worker.faces.track import Tracker
+from worker.inference.artifact import Artifact, load
+from worker.inference.batch import Batcher
+from worker.inference.classify import Classifier
+from worker.inference.engine import open_engine
+from worker.metrics import Metrics
+from worker.models import default_classifier
+from worker.output.decide import Decider
+from worker.output.event import EventMaker, new_run_id
+from worker.output.publish import Publisher
+from worker.pipeline import CameraPipeline, Pending
+from worker.records import Crop
+from worker.status import PublishMetrics, WorkerView
+from worker.web.server import HttpServer
+
+log = logging.getLogger(__name__)
+
+WATCH_S = 0.25
+"""How often the main thread looks at all others."""
+
+HEARTBEAT_S = 5.0
+"""How often each camera's state is renewed in Redis."""
+
+MAX_ABANDONED = 4
+"""Hung capture threads given up before the process ends, for its supervisor to restart."""
+
+Job = tuple[CameraRun, Pending, Crop]
+
+
+class Service:
+    """One worker, from its configuration to its end.
+
+    Args:
+        settings: checked configuration.
+        on_started: called once everything runs, with the address of the HTTP side.
+
+    Raises:
+        ConfigError: a model, a detector or the HTTP port cannot be had; nothing was started.
+    """
+
+    def __init__(
+        self, settings: Settings, *, on_started: Callable[[str], None] | None = None
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.run_id = new_run_id()
+        self._on_started = on_started
+        self._stopping = threading.Event()
+        self._failure: str | None = None
+        self._beat_s = 0.0
+        self._abandoned = 0
+
+        artifact = load(settings.inference.model or default_classifier(), kind="classifier")
+        artifact.demand(settings.inference.digest)
+        engine = open_engine(artifact, settings.inference.device)
+        self._classifier = Classifier(engine, artifact.rule.size_px)
+        self._batcher: Batcher[Job] = Batcher(
+            settings.inference.batch_size, settings.inference.batch_wait_ms / 1000
+        )
+        self._turns: queue.SimpleQueue[CameraRun | None] = queue.SimpleQueue()
+        self._publisher = Publisher(
+            settings.redis,
+            worker_id=settings.worker.identity,
+            run_id=self.run_id,
+            listener=PublishMetrics(self.metrics),
+        )
+        self.cameras = {run.camera_id: run for run in self._camera_runs(artifact)}
+        self._http = HttpServer(
+            WorkerView(self, self._publisher, artifact, engine.device), settings.http
+        )
+        self._threads = self._make_threads()
+        self.metrics.watch_depth("detect", self._turns.qsize)
+        self.metrics.watch_depth("classify", lambda: len(self._batcher))
+        self.metrics.watch_depth("publish", lambda: self._publisher.depth)
+        self.metrics.model_info.labels(
+            "classifier", artifact.name, artifact.version, artifact.digest, engine.device
+        ).set(1)
+
+    # -- life
+
+    def run(self) -> None:
+        """Work until a signal, a failure, or the end of the last file. Blocks.
+
+        Raises:
+            WorkError: a stage died; says which and why.
+        """
+        cv2.setNumThreads(1)
+        self._start()
+        try:
+            while not self._stopping.wait(WATCH_S):
+                self._watch()
+        finally:
+            self._stop()
+        if self._failure:
+            raise WorkError(self._failure)
+
+    def stop(self) -> None:
+        """Begin the ordered end. From any thread or signal handler; idempotent."""
+        self._stopping.set()
+
+    def obey_signals(self) -> None:
+        """SIGTERM and SIGINT stop in order; the second one ends at once. Main thread only."""
+
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            if self._stopping.is_set():
+                os._exit(128 + number)
+            log.info("%s: stopping in order; once more ends at once", signal.Signals(number).name)
+            self.stop()
+
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+
+    def beating(self) -> bool:
+        """True while the main thread turns."""
+        return time.monotonic() - self._beat_s < 20 * WATCH_S
+
+    def dead_threads(self) -> list[str]:
+        """Names of stage threads that should run and do not."""
+        return [thread.name for thread in self._threads if not thread.is_alive()]
+
+    def _start(self) -> None:
+        self._classifier.warm_up(self.settings.inference.batch_size)
+        self._beat_s = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+        for run in self.cameras.values():
+            run.start()
+        self._http.start()
+        log.info(
+            "run %s: %d cameras, classifying on %s, live page %s",
+            self.run_id,
+            len(self.cameras),
+            self._classifier.device,
+            self._http.address,
+        )
+        if self._on_started:
+            self._on_started(self._http.address)
+
+    def _stop(self) -> None:
+        """The ordered end: each step lets the next one finish what is on its way."""
+        deadline = time.monotonic() + self.settings.worker.stop_timeout_s
+        for run in self.cameras.values():
+            run.stop()  # nothing new comes in
+        for run in self.cameras.values():
+            run.join(max(0.1, min(2.0, deadline - time.monotonic())))
+        *detecting, device, publishing = self._threads
+        for _ in detecting:
+            self._turns.put(None)  # behind every frame that has its turn
+        for thread in detecting:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        self._batcher.close()  # what waits leaves at once
+        device.join(max(0.1, deadline - time.monotonic()))
+        self._publisher.close(max(0.5, deadline - time.monotonic()))
+        publishing.join(max(0.5, deadline - time.monotonic()))
+        self._http.stop()  # last, so that the end can be watched
+        log.info("run %s: stopped", self.run_id)
+
+    # -- the threads
+
+    def _make_threads(self) -> list[threading.Thread]:
+        detecting = [(f"detect-{n}", self._detect) for n in range(max(1, usable_cores() - 1))]
+        others = [("device", self._classify), ("publish", self._publisher.run)]
+        return [
+            threading.Thread(target=self._guarded, args=(name, loop), name=name, daemon=True)
+            for name, loop in (*detecting, *others)
+        ]
+
+    def _guarded(self, name: str, loop: Callable[[], None]) -> None:
+        """A stage that dies ends the worker with its reason, rather than running half."""
+        try:
+            loop()
+        except Exception as error:
+            log.exception("the thread %s died", name)
+            self._fail(f"the thread {name} died: {type(error).__name__}: {error}")
+
+    def _detect(self) -> None:
+        """Take the cameras in turn: a frame each, from its slot to its crops."""
+        while (run := self._turns.get()) is not None:
+            pending = run.begin()
+            if pending is None:
+                run.rest()
+            elif pending.missing:
+                self._batcher.put([(run, pending, crop) for crop in pending.crops])
+            else:
+                self._complete(run, pending)
+
+    def _classify(self) -> None:
+        """Classify batch after batch; the last crop of a frame completes it."""
+        while batch := self._batcher.take():
+            started = time.perf_counter()
+            results = self._classifier.classify([crop for _, _, crop in batch])
+            self.metrics.stage_duration.labels("classify").observe(time.perf_counter() - started)
+            self.metrics.batch_size.observe(len(batch))
+            for (run, pending, crop), result in zip(batch, results, strict=True):
+                if pending.resolve(crop.track, result):
+                    self._complete(run, pending)
+
+    def _complete(self, run: CameraRun, pending: Pending) -> None:
+        run.finish(pending)
+        run.rest()
+
+    # -- what the main thread watches over
+
+    def _watch(self) -> None:
+        now_s = time.monotonic()
+        beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
+        self._beat_s = now_s
+        for run in self.cameras.values():
+            if run.hung(now_s):
+                self._abandoned += 1
+                run.restart()
+            run.publish_changes()
+            if beat_due:
+                self._publisher.put_state(run.status)
+        if self._abandoned > MAX_ABANDONED:
+            self._fail(f"{self._abandoned} capture threads hung and were given up")
+        if all(run.done() for run in self.cameras.values()):
+            log.info("every source has ended")
+            self.stop()
+
+    def _fail(self, reason: str) -> None:
+        self._failure = self._failure or reason
+        self.stop()
+
+    # -- assembly
+
+    def _camera_runs(self, artifact: Artifact) -> Iterator[CameraRun]:
+        settings = self.settings
+        numbers = itertools.count(1)
+        detectors: dict[int, Detector] = {}
+        maker = EventMaker(
+            run_id=self.run_id, worker_id=settings.worker.identity, model=artifact.identity
+        )
+        for camera_id, camera in settings.cameras.items():
+            if camera.min_face_px not in detectors:
+                detectors[camera.min_face_px] = open_detector(
+                    settings.detection.detector,
+                    min_face_px=camera.min_face_px,
+                    min_score=settings.detection.min_score,
+                )
+            pipeline = CameraPipeline(
+                camera,
+                detectors[camera.min_face_px],
+                Tracker(numbers, **settings.tracking.model_dump()),
+                Decider(settings.deciding, artifact.threshold),
+                maker,
+                rule=artifact.rule,
+                observe=self._observe_stage,
+            )
+            yield CameraRun(
+                camera_id,
+                camera,
+                pipeline,
+                maker,
+                metrics=self.metrics.add_camera(camera_id),
+                on_ready=self._turns.put,
+                publish=self._publisher.put,
+            )
+
+    def _observe_stage(self, stage: str, seconds: float) -> None:
+        self.metrics.stage_duration.labels(stage).observe(seconds)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: by affinity, and by the quota of its cgroup."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123
+            quota, period = file.read().split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass  # no cgroup v2: the affinity is all there is to know
+    return cores

@@ -1,0 +1,91 @@
+"""A picture of what a camera sees, made only when somebody asks, unrecognisable by default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from worker.records import Box, Face, Image, Label
+
+PREVIEW_PX = 640
+"""Width of a preview."""
+
+MOSAIC_PX = 10
+"""Side of a mosaic stone over the whole preview: a face that was missed stays unreadable too."""
+
+FACE_STONES = 6
+"""Mosaic stones across a found face, whatever its size."""
+
+COLOURS: dict[Label, tuple[int, int, int]] = {
+    "with_mask": (80, 175, 76),
+    "without_mask": (54, 67, 244),
+    "mask_worn_incorrectly": (0, 152, 255),
+    "unknown": (160, 160, 160),
+}
+"""BGR, as the report colours its boxes: green, red, orange; grey where nothing is said."""
+
+WORDS: dict[Label, str] = {
+    "with_mask": "mask",
+    "without_mask": "no mask",
+    "mask_worn_incorrectly": "incorrect",
+    "unknown": "unknown",
+}
+"""Beside the colour, since not everybody tells them apart."""
+
+
+def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "clear"]) -> bytes:
+    """A JPEG of a frame with its faces boxed.
+
+    Args:
+        image: ``uint8 (H, W, 3) BGR``; not written to.
+        faces: with boxes in pixels of ``image``.
+        show: ``clear`` leaves the pixels as they are.
+    """
+    height, width = image.shape[:2]
+    scale = min(1.0, PREVIEW_PX / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    boxes = [Box(*(side * scale for side in face.track.box)).clipped(*size) for face in faces]
+    if show == "pixelated":
+        small = _mosaic(small, MOSAIC_PX)
+        for box in boxes:
+            x1, y1, x2, y2 = (round(side) for side in box)
+            if x2 > x1 and y2 > y1:
+                stone = max(1, (x2 - x1) // FACE_STONES)
+                small[y1:y2, x1:x2] = _mosaic(small[y1:y2, x1:x2], stone)
+    for face, box in zip(faces, boxes, strict=True):
+        _draw(small, box, face)
+    _, jpeg = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 80))
+    return jpeg.tobytes()
+
+
+def _mosaic(image: Image, stone_px: int) -> Image:
+    height, width = image.shape[:2]
+    size = max(1, width // stone_px), max(1, height // stone_px)
+    stones = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    laid = cv2.resize(stones, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(laid, np.uint8)
+
+
+def _draw(image: Image, box: Box, face: Face) -> None:
+    colour = COLOURS[face.decision.label]
+    x1, y1, x2, y2 = (round(side) for side in box)
+    cv2.rectangle(image, (x1, y1), (x2, y2), colour, 2)
+    text = WORDS[face.decision.label]
+    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+    left = min(x1, image.shape[1] - wide - 4)
+    top = y1 - high - 6 if y1 > high + 6 else y2
+    cv2.rectangle(image, (left, top), (left + wide + 4, top + high + 6), colour, -1)
+    cv2.putText(
+        image,
+        text,
+        (left + 2, top + high + 2),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.45,
+        (0, 0, 0),
+        1,
+        cv2.LINE_AA,
+    )

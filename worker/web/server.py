@@ -1,0 +1,69 @@
+"""The HTTP server on a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+
+from worker.config import Http
+from worker.errors import ConfigError
+from worker.web.app import View, make_app
+
+BACKLOG = 128
+STOP_S = 2
+
+
+class HttpServer:
+    """Serves the HTTP side of a worker from ``start`` to ``stop``."""
+
+    def __init__(self, view: View, http: Http) -> None:
+        self._socket = _listen(http)
+        host, port = self._socket.getsockname()[:2]
+        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        config = uvicorn.Config(
+            make_app(view, http),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=STOP_S,
+            h11_max_incomplete_event_size=16_384,
+            limit_concurrency=200,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="http", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to answer. Does not block."""
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """True while it answers."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Answer what is under way, then close. Idempotent."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(STOP_S + 1)
+        self._socket.close()
+
+
+def _listen(http: Http) -> socket.socket:
+    family = socket.AF_INET6 if ":" in http.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((http.host, http.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"http: {http.host}:{http.port} cannot be listened on ({error.strerror}); "
+            "stop what uses it, or set http.port (0 takes any free one)"
+        ) from error
+    listener.listen(BACKLOG)
+    return listener
