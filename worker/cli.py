@@ -66,10 +66,11 @@ def check(config: ConfigOption) -> None:
     from worker.faces.detect import open_detector
     from worker.inference import artifact
     from worker.models import default_classifier
+    from worker.service import demand_digest
 
     settings = load(config, os.environ)
     model = artifact.load(settings.inference.model or default_classifier(), kind="classifier")
-    model.demand(settings.inference.digest)
+    demand_digest(model, settings.inference.digest)
     for size in {camera.min_face_px for camera in settings.cameras.values()}:
         open_detector(settings.detection.detector, min_face_px=size)
     for name, camera in settings.cameras.items():

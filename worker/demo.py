@@ -17,7 +17,7 @@ CAMERAS = ("entrance", "hall")
 def demo_settings(redis_url: str, *, cameras: int, port: int) -> Settings:
     """A configuration that needs nothing but this machine."""
     names = [CAMERAS[n] if n < len(CAMERAS) else f"camera-{n + 1}" for n in range(cameras)]
-    return Settings.model_construct(
+    return Settings.model_construct(  # as it stands, whatever the environment says
         worker=Worker(worker_id="demo", schemes=["demo"]),
         defaults=CameraDefaults(),
         cameras={name: Camera(url=f"demo:{name}") for name in names},

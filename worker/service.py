@@ -24,7 +24,7 @@ import cv2
 
 from worker.camera import CameraRun
 from worker.config import Settings
-from worker.errors import WorkError
+from worker.errors import ConfigError, WorkError
 from worker.faces.detect import Detector, open_detector
 from worker.faces.track import Tracker
 from worker.inference.artifact import Artifact, load
@@ -79,8 +79,9 @@ class Service:
         self._abandoned = 0
 
         artifact = load(settings.inference.model or default_classifier(), kind="classifier")
-        artifact.demand(settings.inference.digest)
+        demand_digest(artifact, settings.inference.digest)
         engine = open_engine(artifact, settings.inference.device)
+        self.device = engine.device
         self._classifier = Classifier(engine, artifact.rule.size_px)
         self._batcher: Batcher[Job] = Batcher(
             settings.inference.batch_size, settings.inference.batch_wait_ms / 1000
@@ -287,6 +288,19 @@ class Service:
 
     def _observe_stage(self, stage: str, seconds: float) -> None:
         self.metrics.stage_duration.labels(stage).observe(seconds)
+
+
+def demand_digest(artifact: Artifact, digest: str | None) -> None:
+    """Hold a model against the digest that the configuration asks for.
+
+    Raises:
+        ConfigError: it is another one.
+    """
+    if digest is not None and artifact.digest != digest:
+        raise ConfigError(
+            f"inference.digest: {artifact.folder} has the digest {artifact.digest}, not "
+            f"{digest}; put the right model there, or correct the digest"
+        )
 
 
 def usable_cores() -> int:
