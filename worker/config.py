@@ -1,7 +1,7 @@
-"""Everything that can be set: one TOML file, the environment, and files that hold secrets.
+"""Everything that can be set: sections, keys, their bounds and their defaults.
 
-The environment is read here and nowhere else. Every fault becomes a ``ConfigError`` whose
-text names the file, the line, the key and the remedy, and never a secret.
+``config_file.load`` makes ``Settings`` of a TOML file and the environment. No fault told here
+repeats a value that may hold a secret: an address, a user, a password.
 """
 
 from __future__ import annotations
@@ -9,19 +9,44 @@ from __future__ import annotations
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from worker.credentials import public_address, read_secret, with_credentials
 
 NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+PREFIX = r"^[A-Za-z0-9._-]{1,64}$"
+HOURS = r"^\d\d:\d\d-\d\d:\d\d$"
+DIGEST = r"^[0-9a-f]{64}$"
+PATTERN_MEANS = {
+    NAME: "lower-case letters, digits, - and _, at most 63, the first a letter or digit",
+    PREFIX: "letters, digits, dot, - and _, at most 64",
+    HOURS: 'two times of day, for example "07:00-19:30"',
+    DIGEST: "64 hexadecimal digits, lower case",
+}
+"""What each pattern asks for, in words."""
+
 Name = Annotated[str, Field(pattern=NAME)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Share, Share]
 
+Scheme = Literal["rtsp", "rtsps", "http", "https", "file", "device", "demo"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
 MAX_CAMERAS = 256
+NO_CAMERAS = "no camera is named; add a table [cameras.NAME] with a url"
 
 
 class Section(BaseModel):
@@ -30,24 +55,34 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-def with_credentials(url: str, username: str | None, password: SecretStr | None) -> str:
-    """The address with user and password in it. The result is a secret: never log it."""
-    if username is None:
-        return url
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    user = quote(username, safe="")
-    secret = f":{quote(password.get_secret_value(), safe='')}" if password else ""
-    return urlunsplit(parts._replace(netloc=f"{user}{secret}@{host}"))
+def faults(*found: tuple[tuple[str, ...], str]) -> ValidationError:
+    """Several faults at once, each at its own key below the section that raises them."""
+    return ValidationError.from_exception_data(
+        "configuration",
+        [
+            InitErrorDetails(
+                type=PydanticCustomError("fault", "{text}", {"text": text}), loc=key, input=None
+            )
+            for key, text in found
+        ],
+    )
 
 
-def public_address(url: str) -> str:
-    """The address without user, password, query and fragment, fit for logs and pages."""
-    parts = urlsplit(url)
-    if not parts.scheme:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+def lay_in_secret(values: Any, name: str) -> Any:
+    """Lay the content of the file that ``<name>_file`` names into ``values`` as ``<name>``.
+
+    It is read while the configuration is checked, so that a missing file is found before
+    anything starts.
+    """
+    key = f"{name}_file"
+    if not isinstance(values, dict) or not isinstance(values.get(key), str | Path):
+        return values
+    if values.get(name):
+        raise faults(((key,), f"{name} and {key} are both set; keep one of them"))
+    try:
+        return {**values, name: read_secret(Path(values[key]))}
+    except ValueError as error:
+        raise faults(((key,), str(error))) from None
 
 
 class Credentials(Section):
@@ -59,25 +94,15 @@ class Credentials(Section):
         None, description="File that holds the password, for example under /run/secrets."
     )
 
+    @property
+    def secret(self) -> str | None:
+        """The password in the clear. Never log it."""
+        return self.password.get_secret_value() if self.password else None
+
     @model_validator(mode="before")
     @classmethod
     def _read_password_file(cls, values: Any) -> Any:
-        """Read the secret at once, so that a missing file is found before anything starts."""
-        if not isinstance(values, dict) or not values.get("password_file"):
-            return values
-        if values.get("password"):
-            raise ValueError("password and password_file are both set; keep one of them")
-        path = Path(values["password_file"])
-        try:
-            secret = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ValueError(
-                f"the secret file {path} cannot be read ({why}); create it, or correct the path"
-            ) from None
-        if not secret:
-            raise ValueError(f"the secret file {path} is empty; write the password into it")
-        return {**values, "password": secret}
+        return lay_in_secret(values, "password")
 
 
 class CameraDefaults(Section):
@@ -102,7 +127,7 @@ class CameraDefaults(Section):
     region: list[Point] | None = Field(
         None, description="Polygon, as shares of width and height, outside which nothing counts."
     )
-    active_hours: Annotated[str, Field(pattern=r"^\d\d:\d\d-\d\d:\d\d$")] | None = Field(
+    active_hours: Annotated[str, Field(pattern=HOURS)] | None = Field(
         None, description='Local time in which the camera is watched, for example "07:00-19:30".'
     )
 
@@ -138,13 +163,24 @@ class Camera(CameraDefaults, Credentials):
         try:
             parts = urlsplit(url)
             _ = parts.port
-        except ValueError as error:
+        except ValueError:
             raise ValueError(
-                f"the address cannot be read ({error}); write rtsp://host/path"
+                "the address cannot be read; write rtsp://host:port/path, and a password with "
+                "one of / ? # @ : [ ] in it as password or password_file"
             ) from None
         if "://" in url and not parts.hostname and parts.scheme != "file":
             raise ValueError("the address names no host; write rtsp://host/path")
+        if "://" in url and parts.scheme not in SCHEMES:
+            raise ValueError(
+                f"the scheme {parts.scheme!r} is not known; known are {', '.join(SCHEMES)}"
+            )
         return url
+
+    @model_validator(mode="after")
+    def _whose_password(self) -> Self:
+        if self.password and self.username is None and "@" not in self.url:
+            raise faults((("username",), "a password is given, but no user; add username"))
+        return self
 
     @property
     def scheme(self) -> str:
@@ -165,14 +201,14 @@ class Camera(CameraDefaults, Credentials):
 
     def secret_url(self) -> str:
         """The address with user and password. Never log it."""
-        return with_credentials(self.url, self.username, self.password)
+        return with_credentials(self.url, self.username, self.secret)
 
 
 class Redis(Credentials):
     """Where events go."""
 
     url: str = "redis://127.0.0.1:6379/0"
-    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "maskwatch"
+    prefix: Annotated[str, Field(pattern=PREFIX)] = "maskwatch"
     frames_keep_s: Seconds = Field(3_600.0, description="Age at which frame events are trimmed.")
     alerts_keep_s: Seconds = 7 * 86_400.0
     compliance_keep_s: Seconds = 90 * 86_400.0
@@ -184,7 +220,15 @@ class Redis(Credentials):
     @field_validator("url")
     @classmethod
     def _scheme(cls, url: str) -> str:
-        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            raise ValueError(
+                "the address cannot be read; write redis://host:port/0, and the password as "
+                "password or password_file"
+            ) from None
+        if parts.scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("the Redis address starts with redis://, rediss:// or unix://")
         return url
 
@@ -195,7 +239,7 @@ class Redis(Credentials):
 
     def secret_url(self) -> str:
         """The address with user and password. Never log it."""
-        return with_credentials(self.url, self.username, self.password)
+        return with_credentials(self.url, self.username, self.secret)
 
 
 class Http(Section):
@@ -206,7 +250,15 @@ class Http(Section):
     token: SecretStr | None = Field(
         None, description="Asked for by the live page; needed when host is not loopback."
     )
+    token_file: Path | None = Field(
+        None, description="File that holds the token, for example under /run/secrets."
+    )
     faces: Literal["pixelated", "clear"] = "pixelated"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_token_file(cls, values: Any) -> Any:
+        return lay_in_secret(values, "token")
 
     @property
     def loopback(self) -> bool:
@@ -216,10 +268,11 @@ class Http(Section):
     @model_validator(mode="after")
     def _token_where_others_see(self) -> Self:
         if not self.loopback and self.token is None:
-            raise ValueError(
-                f"host {self.host} can be reached by others, so the live page needs a token; "
-                "set http.token (MASKWATCH_HTTP__TOKEN), or host to 127.0.0.1"
+            text = (
+                f"{self.host} can be reached by others, so the live page needs a token; "
+                "set http.token or http.token_file, or host to 127.0.0.1"
             )
+            raise faults((("host",), text))
         return self
 
 
@@ -244,7 +297,7 @@ class Inference(Section):
     """How faces are classified."""
 
     model: Path | None = Field(None, description="Artifact folder; default: the one shipped.")
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+    digest: Annotated[str, Field(pattern=DIGEST)] | None = Field(
         None, description="Refuse to start with a model of another digest."
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -271,7 +324,7 @@ class Worker(Section):
 
     worker_id: Name | None = Field(None, description="Default: the host's name.")
     stop_timeout_s: Seconds = Field(10.0, description="Longest ordered stop.")
-    schemes: list[Literal["rtsp", "rtsps", "http", "https", "file", "device", "demo"]] = Field(
+    schemes: list[Scheme] = Field(
         ["rtsp", "rtsps", "http", "https", "file", "device"],
         description="Kinds of sources that cameras may name.",
     )
@@ -286,16 +339,8 @@ class Worker(Section):
         return cleaned[:63] or "worker"
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """The whole configuration."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        env_prefix="MASKWATCH_",
-        env_nested_delimiter="__",
-        hide_input_in_errors=True,
-    )
 
     worker: Worker = Worker()
     defaults: CameraDefaults = CameraDefaults()
@@ -312,6 +357,8 @@ class Settings(BaseSettings):
     def _inherit(cls, values: Any) -> Any:
         """Lay each camera over the defaults; what the defaults get wrong is told once."""
         cameras, defaults = values.get("cameras"), values.get("defaults")
+        if isinstance(defaults, CameraDefaults):
+            defaults = defaults.model_dump(exclude_unset=True)
         if isinstance(cameras, dict) and isinstance(defaults, dict):
             known = {k: v for k, v in defaults.items() if k in CameraDefaults.model_fields}
             cameras = {
@@ -324,25 +371,21 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _cameras_are_usable(self) -> Self:
         if not self.cameras:
-            raise ValueError("no camera is named; add a table [cameras.NAME] with a url")
+            raise faults(
+                (("cameras",), "no camera is named; add a table [cameras.NAME] with a url")
+            )
         if len(self.cameras) > MAX_CAMERAS:
-            raise ValueError(f"{len(self.cameras)} cameras; one worker takes {MAX_CAMERAS}: split")
-        for name, camera in self.cameras.items():
-            if camera.scheme not in self.worker.schemes:
-                raise ValueError(
-                    f"cameras.{name}.url: the scheme {camera.scheme!r} is not allowed; "
-                    f"allowed are {', '.join(self.worker.schemes)} (worker.schemes)"
-                )
+            text = f"{len(self.cameras)} cameras; one worker takes {MAX_CAMERAS}: split them"
+            raise faults((("cameras",), text))
+        found = [
+            (
+                ("cameras", name, "url"),
+                f"the scheme {camera.scheme!r} is not allowed; allowed are "
+                f"{', '.join(self.worker.schemes)} (worker.schemes)",
+            )
+            for name, camera in self.cameras.items()
+            if camera.scheme not in self.worker.schemes
+        ]
+        if found:
+            raise faults(*found)
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 (pydantic-settings passes by name)
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file (which comes as init); no .env is read."""
-        return env_settings, init_settings
