@@ -12,10 +12,10 @@ from worker.config import Deciding
 from worker.records import CLASSES, Classification, ClassName, Decision, Label, Track, UnknownReason
 
 FULL_WEIGHT_PX = 48.0
-"""Width from which a crop counts in full; a smaller one counts in proportion."""
+"""Width from which a crop counts in full; a smaller one counts by its share of that area."""
 
-LEAST_EVIDENCE = 0.2
-"""Weight below which nothing is said: about one crop of 12 px, or a whole one 5 s ago."""
+LEAST_EVIDENCE = 0.1
+"""Weight below which nothing is said: a crop of 20 px has more, of 12 px it takes two or three."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Decider:
             evidence.weights *= np.exp(-(now_s - evidence.updated_s) / self._rules.memory_s)
         evidence.updated_s = now_s
         if classification is not None:
-            weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX)
+            weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX) ** 2
             evidence.weights += weight * np.array(classification.probabilities)
         return self._state(evidence, hindrance or "undecided")
 

@@ -1,0 +1,83 @@
+"""Stand-ins that tests share: a picture, a detector and an engine that do what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.records import Box, Detection, Frame, Image, Track
+
+
+class ArrayPicture:
+    """A picture that is an array already; counts its conversions."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.conversions = 0
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+    def gray(self) -> Image:
+        return np.ascontiguousarray(self.image[..., 1])
+
+    def bgr(self) -> Image:
+        self.conversions += 1
+        return self.image
+
+
+class ScriptedDetector:
+    """Finds what it was told to find, frame by frame; the last entry repeats."""
+
+    name = "scripted"
+    threshold = 0.5
+
+    def __init__(self, *frames: Sequence[Detection]) -> None:
+        self.frames = list(frames)
+        self.calls = 0
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
+        found = self.frames[min(self.calls, len(self.frames) - 1)]
+        self.calls += 1
+        return list(found)
+
+
+class ScriptedEngine:
+    """Gives every crop the same probabilities; remembers the batches."""
+
+    device = "cpu"
+
+    def __init__(self, probabilities: Sequence[float] = (0.02, 0.97, 0.01)) -> None:
+        self.probabilities = np.array(probabilities, np.float32)
+        self.batches: list[int] = []
+
+    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(batch))
+        return np.tile(self.probabilities, (len(batch), 1))
+
+
+def noise(width: int = 320, height: int = 180, seed: int = 0) -> Image:
+    """A picture full of texture."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def frame(image: Image, at_s: float = 0.0, camera: str = "hall") -> Frame:
+    """A frame of that picture, ``at_s`` after some start."""
+    return Frame(camera, 1_700_000_000.0 + at_s, 100.0 + at_s, ArrayPicture(image))
+
+
+def face(x: float, y: float, size: float = 40.0, score: float = 0.9) -> Detection:
+    """A square detection with its upper left corner at (x, y)."""
+    return Detection(Box(x, y, x + size, y + size), score)
+
+
+def track(number: int = 1, size: float = 48.0, *, hits: int = 3, seen: bool = True) -> Track:
+    """A confirmed track at the origin."""
+    return Track(number, Box(0, 0, size, size), 1.0, hits, hits >= 2, seen, 1_700_000_000.0)

@@ -1,0 +1,108 @@
+"""What is said about a face, and when nothing is."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fakes import track
+
+from worker.config import Deciding
+from worker.output.decide import Decider
+from worker.records import Classification
+
+MASK = Classification((0.02, 0.97, 0.01))
+BARE = Classification((0.96, 0.03, 0.01))
+UNSURE = Classification((0.45, 0.5, 0.05))
+
+
+def decider(threshold: float = 0.5, **rules: float) -> Decider:
+    return Decider(Deciding(**rules), threshold)  # type: ignore[arg-type]
+
+
+def test_clear_face_is_labelled_at_once() -> None:
+    """A large, clear crop decides with the first frame."""
+    decision = decider().decide(track(), MASK, None, 0.0)
+    assert (decision.label, decision.reason) == ("with_mask", None)
+    assert decision.score == pytest.approx(0.97)
+
+
+@pytest.mark.parametrize("reason", ["too_small", "blurred"])
+def test_hindered_face_is_unknown_with_its_reason(reason: str) -> None:
+    """Where no crop was fit, the reason is told rather than a guess."""
+    decision = decider().decide(track(), None, reason, 0.0)  # type: ignore[arg-type]
+    assert (decision.label, decision.reason) == ("unknown", reason)
+
+
+def test_unsure_face_is_undecided() -> None:
+    """Probabilities near each other are no label."""
+    decision = decider().decide(track(), UNSURE, None, 0.0)
+    assert (decision.label, decision.reason) == ("unknown", "undecided")
+
+
+def test_model_threshold_guards_the_expensive_mistake() -> None:
+    """With a strict threshold a face that is 90 % masked is not called masked."""
+    almost = Classification((0.09, 0.9, 0.01))
+    assert decider(threshold=0.95).decide(track(), almost, None, 0.0).label == "unknown"
+    assert decider(threshold=0.5).decide(track(), almost, None, 0.0).label == "with_mask"
+
+
+def test_label_does_not_flicker() -> None:
+    """One contrary crop does not turn a label that many crops made."""
+    state = decider()
+    for n in range(5):
+        state.decide(track(), BARE, None, n / 5)
+    assert state.decide(track(), MASK, None, 1.0).label == "without_mask"
+
+
+def test_label_follows_a_real_change() -> None:
+    """Who puts a mask on is masked within a few seconds, and bare no longer."""
+    state = decider()
+    for n in range(10):
+        state.decide(track(), BARE, None, n / 5)
+    labels = [state.decide(track(), MASK, None, 2 + n / 5).label for n in range(25)]
+    assert labels[-1] == "with_mask"
+    changes = [b for a, b in itertools.pairwise(labels) if a != b]
+    assert changes in (["unknown", "with_mask"], ["with_mask"])
+
+
+def test_small_face_weighs_less_than_a_near_one() -> None:
+    """A near, clear look outvotes several far ones."""
+    state = decider()
+    for n in range(3):
+        state.decide(track(size=14), MASK, None, n / 5)
+    assert state.decide(track(size=96), BARE, None, 0.6).label == "without_mask"
+
+
+def test_small_face_keeps_what_was_known() -> None:
+    """Who walks away keeps the label until the evidence has faded."""
+    state = decider(memory_s=2.0)
+    state.decide(track(), MASK, None, 0.0)
+    assert state.decide(track(size=8), None, "too_small", 1.0).label == "with_mask"
+    assert state.decide(track(size=8), None, "too_small", 30.0).reason == "too_small"
+
+
+def test_evidence_does_not_fade_where_nothing_moves() -> None:
+    """A person who stands still stays labelled."""
+    state = decider(memory_s=1.0)
+    state.decide(track(), MASK, None, 0.0)
+    assert state.decide(track(seen=False), None, None, 60.0).label == "with_mask"
+
+
+def test_tracks_do_not_mix_and_are_forgotten() -> None:
+    """Each track has its own evidence, which goes with it."""
+    state = decider()
+    state.decide(track(1), MASK, None, 0.0)
+    assert state.decide(track(2), BARE, None, 0.0).label == "without_mask"
+    assert state.label_of(1) == "with_mask"
+    state.forget([1])
+    assert state.label_of(1) == "unknown"
+
+
+def test_hindrances_by_size_and_blur() -> None:
+    """The rules say from which size and sharpness a crop is worth classifying."""
+    state = decider(min_face_px=12, min_sharpness=10)
+    assert state.hinders(track(size=11)) == "too_small"
+    assert state.hinders(track(size=12)) is None
+    assert state.hinders(track(), 9.0) == "blurred"
+    assert state.hinders(track(), 10.0) is None
