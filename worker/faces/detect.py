@@ -15,6 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError
+from worker.inference.engine import cpu_session
 from worker.records import Box, Detection, Image
 
 STRIDE_PX = 32
@@ -223,10 +224,4 @@ def _fixed_session(model: onnx.ModelProto, height: int, width: int) -> ort.Infer
     for output in fixed.graph.output:
         output.type.tensor_type.ClearField("shape")
     del fixed.graph.value_info[:]
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    return ort.InferenceSession(
-        fixed.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return cpu_session(fixed.SerializeToString())

@@ -1,0 +1,169 @@
+"""The HTTP side, asked as a browser and a scraper would."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from fakes import noise, track
+from starlette.testclient import TestClient
+
+from worker.config import Http
+from worker.errors import ConfigError
+from worker.records import Decision, Face, Image
+from worker.web.app import STATIC, Part, make_app
+from worker.web.preview import preview
+from worker.web.server import HttpServer
+
+
+class FakeView:
+    """A worker as the HTTP side sees it."""
+
+    def __init__(self, *parts: Part) -> None:
+        self.given = parts or (Part("model", "ok"), Part("redis", "ok"))
+        self.turning = True
+
+    def alive(self) -> bool:
+        return self.turning
+
+    def parts(self) -> Sequence[Part]:
+        return self.given
+
+    def state(self) -> Mapping[str, Any]:
+        return {"worker_id": "test", "cameras": []}
+
+    def last_look(self, camera: str) -> tuple[Image, Sequence[Face]] | None:
+        face = Face(track(size=60), Decision("with_mask", 0.9), None)
+        return (noise(640, 360), [face]) if camera == "hall" else None
+
+    def exposition(self) -> bytes:
+        return b"maskwatch_camera_up 1\n"
+
+
+def client(view: FakeView | None = None, **http: Any) -> TestClient:
+    return TestClient(make_app(view or FakeView(), Http(**http)))
+
+
+def test_metrics_health_and_readiness() -> None:
+    """A scraper and a supervisor get their answers."""
+    asked = client()
+    assert asked.get("/metrics").text == "maskwatch_camera_up 1\n"
+    assert asked.get("/healthz").status_code == 200
+    assert asked.get("/readyz").json()["state"] == "ready"
+
+
+def test_degraded_is_ready_and_names_the_part() -> None:
+    """A worker whose Redis is away does its work: 200, and the part is named."""
+    answer = client(FakeView(Part("model", "ok"), Part("redis", "degraded", "3 events wait"))).get(
+        "/readyz"
+    )
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "degraded"
+    assert answer.json()["parts"]["redis"]["detail"] == "3 events wait"
+
+
+def test_dead_stage_is_not_ready() -> None:
+    """A worker with a dead stage is taken out of service."""
+    answer = client(FakeView(Part("stages", "failed", "device"))).get("/readyz")
+    assert (answer.status_code, answer.json()["state"]) == (503, "failed")
+
+
+def test_stuck_worker_is_not_alive() -> None:
+    """When the main loop no longer turns, the health check fails."""
+    view = FakeView()
+    view.turning = False
+    assert client(view).get("/healthz").status_code == 503
+
+
+def test_page_and_its_parts_come_from_here() -> None:
+    """The page asks for nothing from elsewhere, and everything it asks for is there."""
+    asked = client()
+    page = asked.get("/")
+    assert "http" not in page.text.replace("http-equiv", "")
+    for name in STATIC:
+        assert asked.get(f"/static/{name}").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "page.html", "%2e%2e/app.py"])
+def test_nothing_else_is_served(name: str) -> None:
+    """No path leads out of the list of files."""
+    assert client().get(f"/static/{name}").status_code == 404
+
+
+def test_security_headers_are_always_there() -> None:
+    """Every answer forbids foreign content, framing and caching."""
+    for path in ("/", "/metrics", "/nothing"):
+        headers = client().get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["cache-control"] == "no-store"
+
+
+def test_token_is_asked_for_and_then_remembered() -> None:
+    """Without the token there is no page; with it once, the browser keeps it."""
+    asked = client(token="s3cret")
+    assert asked.get("/").status_code == 401
+    assert asked.get("/api/state", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert asked.get("/?token=s3cret").status_code == 200
+    assert asked.get("/api/state").status_code == 200
+
+
+def test_machines_need_no_token_and_see_no_one() -> None:
+    """Metrics and health stay open; previews do not."""
+    asked = client(token="s3cret")
+    assert asked.get("/metrics").status_code == 200
+    assert asked.get("/preview/hall.jpg").status_code == 401
+
+
+def test_preview_of_a_camera() -> None:
+    """A camera that has seen something has a picture, another has none."""
+    answer = client().get("/preview/hall.jpg")
+    picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (360, 640, 3)
+    assert client().get("/preview/nowhere.jpg").status_code == 404
+
+
+def test_pixelated_preview_keeps_no_detail() -> None:
+    """Inside a stone of the mosaic all pixels are one colour, on a face and beside it."""
+    jpeg = preview(noise(640, 360), [], "pixelated")
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    stone = picture[202:208, 302:308]
+    assert np.ptp(stone.reshape(-1, 3), axis=0).max() < 30
+
+
+def test_source_frame_is_not_drawn_on() -> None:
+    """The frame belongs to the pipeline: a preview leaves it as it is."""
+    image = noise(640, 360)
+    before = image.copy()
+    preview(image, [Face(track(), Decision("unknown", 0.0, "blurred"), None)], "clear")
+    np.testing.assert_array_equal(image, before)
+
+
+def test_server_answers_and_stops() -> None:
+    """The real server answers on the port it was given, and gives it back."""
+    server = HttpServer(FakeView(), Http(port=0))
+    server.start()
+    with urllib.request.urlopen(f"{server.address}/healthz", timeout=10) as answer:
+        assert answer.read() == b"alive\n"
+    server.stop()
+    assert not server.alive()
+
+
+def test_port_in_use_is_a_sentence() -> None:
+    """A port that somebody has is named, with the remedy."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"{port} cannot be listened on .* set http.port"):
+            HttpServer(FakeView(), Http(port=port))
+
+
+def test_page_for_others_needs_a_token() -> None:
+    """A page that others can reach must have a token."""
+    with pytest.raises(ValueError, match="needs a token"):
+        Http(host="0.0.0.0")
