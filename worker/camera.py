@@ -11,9 +11,9 @@ from collections.abc import Callable
 from worker.capture.slot import Slot
 from worker.capture.source import Source
 from worker.config import Camera
-from worker.errors import CameraReason
+from worker.errors import BadDataError, CameraReason
 from worker.metrics import CameraMetrics
-from worker.output.event import Event, EventMaker
+from worker.output.event import EventMaker
 from worker.pipeline import CameraPipeline, Pending, Seen
 from worker.records import CameraStatus, DropReason
 
@@ -28,7 +28,6 @@ class CameraRun:
 
     Args:
         on_ready: called with this camera when it has a frame and none in flight.
-        publish: takes events; never blocks.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class CameraRun:
         *,
         metrics: CameraMetrics,
         on_ready: Callable[[CameraRun], None],
-        publish: Callable[[Event], None],
     ) -> None:
         self.camera_id = camera_id
         self.camera = camera
@@ -53,8 +51,6 @@ class CameraRun:
         self._maker = maker
         self._metrics = metrics
         self._announce = on_ready
-        self._publish = publish
-        self._in_order = threading.Lock()  # from the making of an event to its handing over
         self._busy = False
         self._lock = threading.Lock()
         self._changes: queue.SimpleQueue[CameraStatus] = queue.SimpleQueue()
@@ -77,6 +73,10 @@ class CameraRun:
         """Wait for the capture thread."""
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+
+    def close(self) -> None:
+        """End what is open, once nothing is in flight any more."""
+        self._pipeline.close(self.camera_id, time.time())
 
     def hung(self, now_s: float) -> bool:
         """True where the capture thread has shown no sign of life for too long."""
@@ -117,11 +117,12 @@ class CameraRun:
 
     def finish(self, pending: Pending) -> None:
         """Publish the events of a frame whose crops are all classified."""
-        with self._in_order:
-            seen = self._pipeline.finish(pending)
-            for event in seen.events:
-                self._publish(event)
-        self.seen = seen
+        try:
+            self.seen = seen = self._pipeline.finish(pending)
+        except BadDataError:
+            log.exception("camera %s: a frame has no event", self.camera_id)
+            self._slot.drop("failed")
+            return
         self.analysed += 1
         self._metrics.analysed.inc()
         self._metrics.last_frame.set(pending.frame.captured_at)
@@ -169,8 +170,9 @@ class CameraRun:
         """Another attempt begins."""
         self._metrics.reconnects[reason].inc()
 
-    def publish_changes(self) -> None:
-        """Publish the changes of state since the last call; on the main thread."""
+    def tell_changes(self) -> None:
+        """Make the events of the changes of state since the last call; on the main thread."""
         while not self._changes.empty():
-            with self._in_order:
-                self._publish(self._maker.camera(self._changes.get()))
+            status = self._changes.get()
+            if status.state != "connecting":
+                self._maker.camera(status)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from worker.capture.motion import Motion
 from worker.config import Camera
@@ -20,7 +21,7 @@ from worker.faces.detect import Detector
 from worker.faces.track import Tracker
 from worker.inference.align import CropRule, cut, sharpness
 from worker.output.decide import Decider
-from worker.output.event import Event, EventMaker
+from worker.output.event import EventMaker, TrackSummary
 from worker.records import (
     CLASSES,
     Box,
@@ -63,10 +64,9 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of one frame: its events, and what the live page shows of it."""
+    """What was seen in one frame, for counts and the live page."""
 
     captured_at: float
-    events: Sequence[Event]
     faces: Sequence[Face]
     looked: bool
     image: Image | None
@@ -110,6 +110,7 @@ class CameraPipeline:
         self._maker = maker
         self._rule = rule
         self._observe = observe
+        self._known: set[int] = set()
 
     def begin(self, frame: Frame) -> Pending:
         """From a frame to its crops. Blocks for as long as detection takes."""
@@ -129,17 +130,23 @@ class CameraPipeline:
 
     def finish(self, pending: Pending) -> Seen:
         """From classified crops to events, the frame's own and those of its tracks."""
+        frame = pending.frame
         with self._timed("decide"):
             faces = [self._decided(track, pending) for track in pending.tracks]
         with self._timed("event"):
-            events = [self._maker.frame(pending.frame, faces, looked=pending.looked)]
-            events += self._maker.tracks(
-                pending.frame,
-                faces,
-                [(track, self._decider.label_of(track.number)) for track in pending.ended],
-            )
-        self._decider.forget(track.number for track in pending.ended)
-        return Seen(pending.frame.captured_at, events, faces, pending.looked, pending.image)
+            self._maker.frame(frame, faces, "ran" if pending.looked else "unchanged")
+            for track in pending.tracks:
+                if track.confirmed and track.number not in self._known:
+                    self._known.add(track.number)
+                    self._tell(frame.camera_id, "start", track, frame.captured_at)
+            for track in pending.ended:
+                self._end(frame.camera_id, track, frame.captured_at, "left")
+        return Seen(frame.captured_at, faces, pending.looked, pending.image)
+
+    def close(self, camera_id: str, now: float) -> None:
+        """End the tracks that are open, since nobody watches any more."""
+        for track in self._tracker.end_all():
+            self._end(camera_id, track, now, "stopped")
 
     def _detect(self, image: Image) -> list[Detection]:
         """Detect in the region's part of the picture, and keep what lies in the region."""
@@ -179,6 +186,31 @@ class CameraPipeline:
             pending.frame.monotonic_s,
         )
         return Face(track, decision, classification.probabilities if classification else None)
+
+    def _end(self, camera_id: str, track: Track, now: float, reason: str) -> None:
+        if track.number in self._known:
+            self._known.discard(track.number)
+            self._tell(camera_id, "end", track, now, reason)
+        self._decider.forget([track.number])
+
+    def _tell(
+        self,
+        camera_id: str,
+        phase: Literal["start", "end"],
+        track: Track,
+        now: float,
+        reason: str | None = None,
+    ) -> None:
+        history = self._decider.history(track.number)
+        summary = TrackSummary(
+            number=track.number,
+            started_at=track.started_at,
+            duration_s=max(0.0, now - track.started_at),
+            decision=history.decision,
+            frames=history.frames,
+            seconds=history.seconds,
+        )
+        self._maker.track(camera_id, phase, summary, end_reason=reason)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

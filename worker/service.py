@@ -36,6 +36,7 @@ from worker.models import default_classifier
 from worker.output.decide import Decider
 from worker.output.event import EventMaker, new_run_id
 from worker.output.publish import Publisher
+from worker.output.wire import Model
 from worker.pipeline import CameraPipeline, Pending
 from worker.records import Crop
 from worker.status import PublishMetrics, WorkerView
@@ -92,6 +93,12 @@ class Service:
             worker_id=settings.worker.identity,
             run_id=self.run_id,
             listener=PublishMetrics(self.metrics),
+        )
+        self._maker = EventMaker(
+            worker_id=settings.worker.identity,
+            run_id=self.run_id,
+            model=Model(name=artifact.name, version=artifact.version, digest=artifact.digest),
+            sink=self._publisher.put,
         )
         self.cameras = {run.camera_id: run for run in self._camera_runs(artifact)}
         self._http = HttpServer(
@@ -179,6 +186,9 @@ class Service:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._batcher.close()  # what waits leaves at once
         device.join(max(0.1, deadline - time.monotonic()))
+        for run in self.cameras.values():
+            run.tell_changes()
+            run.close()
         self._publisher.close(max(0.5, deadline - time.monotonic()))
         publishing.join(max(0.5, deadline - time.monotonic()))
         self._http.stop()  # last, so that the end can be watched
@@ -188,7 +198,7 @@ class Service:
 
     def _make_threads(self) -> list[threading.Thread]:
         detecting = [(f"detect-{n}", self._detect) for n in range(max(1, usable_cores() - 1))]
-        others = [("device", self._classify), ("publish", self._publisher.run)]
+        others = [("device", self._classify), ("publish", self._publish)]
         return [
             threading.Thread(target=self._guarded, args=(name, loop), name=name, daemon=True)
             for name, loop in (*detecting, *others)
@@ -224,6 +234,9 @@ class Service:
                 if pending.resolve(crop.track, result):
                     self._complete(run, pending)
 
+    def _publish(self) -> None:
+        self._publisher.run(self._maker)
+
     def _complete(self, run: CameraRun, pending: Pending) -> None:
         run.finish(pending)
         run.rest()
@@ -238,7 +251,7 @@ class Service:
             if run.hung(now_s):
                 self._abandoned += 1
                 run.restart()
-            run.publish_changes()
+            run.tell_changes()
             if beat_due:
                 self._publisher.put_state(run.status)
         if self._abandoned > MAX_ABANDONED:
@@ -257,9 +270,6 @@ class Service:
         settings = self.settings
         numbers = itertools.count(1)
         detectors: dict[int, Detector] = {}
-        maker = EventMaker(
-            run_id=self.run_id, worker_id=settings.worker.identity, model=artifact.identity
-        )
         for camera_id, camera in settings.cameras.items():
             if camera.min_face_px not in detectors:
                 detectors[camera.min_face_px] = open_detector(
@@ -272,7 +282,7 @@ class Service:
                 detectors[camera.min_face_px],
                 Tracker(numbers, **settings.tracking.model_dump()),
                 Decider(settings.deciding, artifact.threshold),
-                maker,
+                self._maker,
                 rule=artifact.rule,
                 observe=self._observe_stage,
             )
@@ -280,10 +290,9 @@ class Service:
                 camera_id,
                 camera,
                 pipeline,
-                maker,
+                self._maker,
                 metrics=self.metrics.add_camera(camera_id),
                 on_ready=self._turns.put,
-                publish=self._publisher.put,
             )
 
     def _observe_stage(self, stage: str, seconds: float) -> None:

@@ -94,9 +94,9 @@ def test_tracks_do_not_mix_and_are_forgotten() -> None:
     state = decider()
     state.decide(track(1), MASK, None, 0.0)
     assert state.decide(track(2), BARE, None, 0.0).label == "without_mask"
-    assert state.label_of(1) == "with_mask"
+    assert state.history(1).decision.label == "with_mask"
     state.forget([1])
-    assert state.label_of(1) == "unknown"
+    assert state.history(1).decision.label == "unknown"
 
 
 def test_hindrances_by_size_and_blur() -> None:
@@ -106,3 +106,14 @@ def test_hindrances_by_size_and_blur() -> None:
     assert state.hinders(track(size=12)) is None
     assert state.hinders(track(), 9.0) == "blurred"
     assert state.hinders(track(), 10.0) is None
+
+
+def test_history_adds_up() -> None:
+    """Frames and seconds under each label cover the track's whole life."""
+    state = decider()
+    for n in range(11):
+        state.decide(track(), UNSURE if n < 5 else MASK, None, n / 5)
+    history = state.history(1)
+    assert sum(history.frames.values()) == 11
+    assert sum(history.seconds.values()) == pytest.approx(2.0)
+    assert history.frames["with_mask"] > 0

@@ -116,6 +116,12 @@ class Tracker:
             path.velocity = (0.0, 0.0)
         return [self._track(path, seen=False) for path in held]
 
+    def end_all(self) -> list[Track]:
+        """End every track: the camera is no longer watched."""
+        ended = [self._track(path, seen=False) for path in self._paths]
+        self._paths = []
+        return ended
+
     def _track(self, path: _Path, *, seen: bool) -> Track:
         return Track(
             number=path.number,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,17 +15,31 @@ from worker.records import CLASSES, Classification, ClassName, Decision, Label, 
 FULL_WEIGHT_PX = 48.0
 """Width from which a crop counts in full; a smaller one counts by its share of that area."""
 
+UNDECIDED = Decision("unknown", 0.0, "undecided")
+
 LEAST_EVIDENCE = 0.1
 """Weight below which nothing is said: a crop of 20 px has more, of 12 px it takes two or three."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The decisions on a track so far: the last one, and frames and seconds under each label."""
+
+    decision: Decision
+    frames: Mapping[Label, int]
+    seconds: Mapping[Label, float]
 
 
 @dataclass(slots=True)
 class _Evidence:
     """What is known about one track."""
 
+    updated_s: float
     weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(CLASSES)))
-    updated_s: float = 0.0
     label: ClassName | None = None
+    decision: Decision = UNDECIDED
+    frames: Counter[Label] = field(default_factory=Counter)
+    seconds: defaultdict[Label, float] = field(default_factory=lambda: defaultdict(float))
 
 
 class Decider:
@@ -69,19 +84,24 @@ class Decider:
             hindrance: why there was none.
             now_s: monotonic clock of the frame.
         """
-        evidence = self._evidence.setdefault(track.number, _Evidence(updated_s=now_s))
+        evidence = self._evidence.setdefault(track.number, _Evidence(now_s))
+        evidence.seconds[evidence.decision.label] += now_s - evidence.updated_s
         if track.seen:  # where nothing moved, what is known does not age
             evidence.weights *= np.exp(-(now_s - evidence.updated_s) / self._rules.memory_s)
         evidence.updated_s = now_s
         if classification is not None:
             weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX) ** 2
             evidence.weights += weight * np.array(classification.probabilities)
-        return self._state(evidence, hindrance or "undecided")
+        evidence.decision = self._state(evidence, hindrance or "undecided")
+        evidence.frames[evidence.decision.label] += 1
+        return evidence.decision
 
-    def label_of(self, number: int) -> Label:
-        """The last decision on a track."""
+    def history(self, number: int) -> History:
+        """What was decided on a track until now."""
         evidence = self._evidence.get(number)
-        return evidence.label or "unknown" if evidence else "unknown"
+        if evidence is None:
+            return History(UNDECIDED, {}, {})
+        return History(evidence.decision, evidence.frames, evidence.seconds)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Drop what is known of tracks that ended."""

@@ -1,0 +1,163 @@
+"""A frame's way through the stages, with stand-ins at both ends."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from fakes import ScriptedDetector, face, frame, noise
+
+from worker.config import Camera, Deciding
+from worker.faces.track import Tracker
+from worker.inference.align import CropRule
+from worker.output.decide import Decider
+from worker.output.event import Event, EventMaker
+from worker.output.wire import Model
+from worker.pipeline import MAX_FACES, CameraPipeline
+from worker.records import Classification, Detection
+
+MASK = Classification((0.02, 0.97, 0.01))
+
+
+class Rig:
+    """A pipeline whose events are caught, and whose crops are all masked."""
+
+    def __init__(self, *found: Sequence[Detection], **camera: Any) -> None:
+        self.events: list[Event] = []
+        self.detector = ScriptedDetector(*found)
+        self.stages: list[str] = []
+        maker = EventMaker(
+            worker_id="test",
+            run_id="0000000run",
+            model=Model(name="m", version="1", digest="0" * 64),
+            sink=self.events.append,
+        )
+        self.pipeline = CameraPipeline(
+            Camera(url="rtsp://host/path", **camera),
+            self.detector,
+            Tracker(itertools.count(1)),
+            Decider(Deciding(), 0.5),
+            maker,
+            rule=CropRule(size_px=32),
+            observe=lambda stage, _: self.stages.append(stage),
+        )
+
+    def pass_through(self, image: Any, at_s: float) -> dict[str, Any]:
+        """One frame, all of its crops classified as masked; returns its event."""
+        pending = self.pipeline.begin(frame(image, at_s))
+        for crop in pending.crops:
+            pending.resolve(crop.track, MASK)
+        self.pipeline.finish(pending)
+        return next(e for e in reversed(self.documents()) if e["schema"] == "maskwatch.frame/1")
+
+    def documents(self) -> list[dict[str, Any]]:
+        return [json.loads(event.document) for event in self.events]
+
+
+def test_frame_becomes_an_event_with_its_faces() -> None:
+    """What the detector finds is tracked, classified, decided and told."""
+    rig = Rig([face(100, 60, 48), face(200, 60, 8)])
+    event = rig.pass_through(noise(), 0.0)
+    assert (event["width"], event["height"], event["detection"]) == (320, 180, "ran")
+    assert event["counts"]["with_mask"] == 1
+    near, far = event["faces"]
+    assert (near["label"], near["box"]) == ("with_mask", [100.0, 60.0, 48.0, 48.0])
+    assert (far["label"], far["reason"], far["probabilities"]) == ("unknown", "too_small", None)
+
+
+def test_stages_run_in_their_order() -> None:
+    """A frame passes the stages in the order of the design."""
+    rig = Rig([face(100, 60)])
+    rig.pass_through(noise(), 0.0)
+    assert rig.stages == ["motion", "detect", "track", "align", "decide", "event"]
+
+
+def test_unchanged_frame_holds_its_tracks_and_converts_nothing() -> None:
+    """Where nothing moves the faces stay, without a look at a pixel's colour."""
+    rig = Rig([face(100, 60)])
+    still = noise()
+    for n in range(3):
+        rig.pass_through(still, n / 5)
+    quiet = frame(still, 0.6)
+    pending = rig.pipeline.begin(quiet)
+    rig.pipeline.finish(pending)
+    event = rig.documents()[-1]
+    assert event["detection"] == "unchanged"
+    assert [f["label"] for f in event["faces"]] == ["with_mask"]
+    assert event["faces"][0]["probabilities"] is None
+    assert quiet.picture.conversions == 0  # type: ignore[attr-defined]
+
+
+def test_track_starts_once_and_ends_when_it_left() -> None:
+    """A confirmed track is told of at its start and at its end, with its history."""
+    rig = Rig([face(100, 60)], [face(104, 60)], [])
+    for n, at_s in enumerate((0.0, 0.2, 0.4, 5.0)):
+        rig.pass_through(noise(seed=n), at_s)
+    tracks = [e for e in rig.documents() if e["schema"] == "maskwatch.track/1"]
+    assert [(e["phase"], e["end_reason"]) for e in tracks] == [("start", None), ("end", "left")]
+    assert tracks[0]["track_id"] == tracks[1]["track_id"] == "0000000run-1"
+    assert tracks[1]["label"] == "with_mask"
+
+
+def test_close_ends_open_tracks() -> None:
+    """When the worker stops, no track stays open."""
+    rig = Rig([face(100, 60)])
+    for n in range(2):
+        rig.pass_through(noise(seed=n), n / 5)
+    rig.pipeline.close("hall", 1_700_000_001.0)
+    last = rig.documents()[-1]
+    assert (last["phase"], last["end_reason"]) == ("end", "stopped")
+
+
+def test_unconfirmed_track_has_no_id_and_no_events() -> None:
+    """One detection alone is no person yet."""
+    rig = Rig([face(100, 60)], [])
+    first = rig.pass_through(noise(seed=1), 0.0)
+    rig.pass_through(noise(seed=2), 9.0)
+    assert first["faces"][0]["track_id"] is None
+    assert {e["schema"] for e in rig.documents()} == {"maskwatch.frame/1"}
+
+
+def test_region_limits_where_faces_count() -> None:
+    """Detection sees the region's part of the frame; boxes are told in the whole frame."""
+    rig = Rig([face(10, 10, 40)], region=[(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)])
+    event = rig.pass_through(noise(), 0.0)
+    assert event["faces"][0]["box"] == [170.0, 10.0, 40.0, 40.0]
+
+
+def test_face_outside_the_polygon_does_not_count() -> None:
+    """Inside the region's bounds but outside its polygon is outside."""
+    rig = Rig([face(250, 10, 20)], region=[(0.0, 0.0), (1.0, 1.0), (0.0, 1.0)])
+    assert rig.pass_through(noise(), 0.0)["faces"] == []
+
+
+def test_crowd_is_bounded() -> None:
+    """Of more faces than a frame may have, the largest are classified, all are told."""
+    crowd = [face(4.0 * (n % 70), 20.0 * (n // 70), 14 + n / 10) for n in range(MAX_FACES + 9)]
+    rig = Rig(crowd)
+    pending = rig.pipeline.begin(frame(noise()))
+    assert len(pending.crops) == MAX_FACES
+    assert len(pending.tracks) == MAX_FACES + 9
+
+
+def test_blurred_face_is_not_guessed() -> None:
+    """A crop without any edge is unknown: blurred."""
+    rig = Rig([face(100, 60)])
+    flat = noise()
+    flat[:] = 128
+    event = rig.pass_through(flat, 0.0)
+    assert (event["faces"][0]["label"], event["faces"][0]["reason"]) == ("unknown", "blurred")
+
+
+@pytest.mark.parametrize("outside", [face(300, 160, 60), face(-30, -30, 60)])
+def test_face_at_the_edge_is_cut_and_told_inside(outside: Detection) -> None:
+    """A box that leaves the frame is cut with a repeated edge and published clipped."""
+    event = Rig([outside]).pass_through(noise(), 0.0)
+    x, y, w, h = event["faces"][0]["box"]
+    assert x >= 0
+    assert y >= 0
+    assert x + w <= 320
+    assert y + h <= 180
