@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -88,7 +89,7 @@ def lay_in_secret(values: Any, name: str) -> Any:
 class Credentials(Section):
     """User and password of something; the password may lie in a file of its own."""
 
-    username: str | None = None
+    username: str | None = Field(None, repr=False)
     password: SecretStr | None = None
     password_file: Path | None = Field(
         None, description="File that holds the password, for example under /run/secrets."
@@ -153,7 +154,7 @@ class CameraDefaults(Section):
 class Camera(CameraDefaults, Credentials):
     """One camera. ``url`` is rtsp(s), http(s), a file, a device (/dev/video0) or demo:NAME."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    url: Annotated[str, Field(min_length=1, max_length=2048, repr=False)]
     realtime: bool = Field(False, description="Play a file at its own pace, as a live camera.")
     loop: bool = Field(False, description="Start a file again at its end.")
 
@@ -207,7 +208,7 @@ class Camera(CameraDefaults, Credentials):
 class Redis(Credentials):
     """Where events go."""
 
-    url: str = "redis://127.0.0.1:6379/0"
+    url: str = Field("redis://127.0.0.1:6379/0", repr=False)
     prefix: Annotated[str, Field(pattern=PREFIX)] = "maskwatch"
     frames_keep_s: Seconds = Field(3_600.0, description="Age at which frame events are trimmed.")
     alerts_keep_s: Seconds = 7 * 86_400.0
@@ -368,24 +369,24 @@ class Settings(Section):
             return {**values, "cameras": cameras}
         return values
 
-    @model_validator(mode="after")
-    def _cameras_are_usable(self) -> Self:
-        if not self.cameras:
-            raise faults(
-                (("cameras",), "no camera is named; add a table [cameras.NAME] with a url")
-            )
-        if len(self.cameras) > MAX_CAMERAS:
-            text = f"{len(self.cameras)} cameras; one worker takes {MAX_CAMERAS}: split them"
-            raise faults((("cameras",), text))
+    @field_validator("cameras")
+    @classmethod
+    def _usable(cls, cameras: dict[str, Camera], info: ValidationInfo) -> dict[str, Camera]:
+        if not cameras:
+            raise ValueError(NO_CAMERAS)
+        if len(cameras) > MAX_CAMERAS:
+            raise ValueError(f"{len(cameras)} cameras; one worker takes {MAX_CAMERAS}: split them")
+        worker = info.data.get("worker")
+        allowed = worker.schemes if worker else SCHEMES
         found = [
             (
-                ("cameras", name, "url"),
+                (name, "url"),
                 f"the scheme {camera.scheme!r} is not allowed; allowed are "
-                f"{', '.join(self.worker.schemes)} (worker.schemes)",
+                f"{', '.join(allowed)} (worker.schemes)",
             )
-            for name, camera in self.cameras.items()
-            if camera.scheme not in self.worker.schemes
+            for name, camera in cameras.items()
+            if camera.scheme not in allowed
         ]
         if found:
             raise faults(*found)
-        return self
+        return cameras

@@ -54,7 +54,8 @@ def read_secret(path: Path) -> str:
     """
     try:
         if not path.is_file():
-            why = "it is a directory" if path.is_dir() else "there is no such file"
+            missing = "it is no regular file" if path.exists() else "there is no such file"
+            why = "it is a directory" if path.is_dir() else missing
             raise ValueError(f"the secret file {path} cannot be read: {why}; correct the path")
         with path.open("rb") as file:
             secret = file.read(MAX_SECRET_BYTES).decode().strip()
