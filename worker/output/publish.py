@@ -1,0 +1,318 @@
+"""Events leave for Redis: at least once, in order per camera and stream, never silently lost.
+
+One thread runs ``Publisher.run``; every other method may be called from any thread. At all
+times, per run: events created = published + lost + in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from worker import config
+from worker.output import broker
+from worker.output.backlog import Backlog, LossLedger, LossReason, Waiting, by_type
+from worker.output.event import Event, EventMaker
+from worker.output.states import CameraStates
+from worker.output.writer import RedisWriter
+from worker.records import CameraStatus
+
+log = logging.getLogger(__name__)
+
+BATCH_EVENTS = 200
+"""Events a transaction; 200 fill 0.3 MB, and Redis is busy with them for 2 ms."""
+
+LIVE_MAX_AGE_S = 3.0
+"""Frames older than this are no news any more, and stay off the live channel."""
+
+LIVE_WAITING = 1_024
+TICK_S = 0.5
+TRIM_EVERY_S = 60.0
+PING_EVERY_S = 5.0
+BACKOFF_S = (0.1, 5.0)
+
+
+class PublishListener(Protocol):
+    """Who counts. Called from several threads, under locks: must neither block nor call back."""
+
+    def created(self, event: Event) -> None:
+        """An event was made and queued."""
+
+    def published(self, event: Event, latency_s: float | None) -> None:
+        """Redis has it. ``latency_s`` counts from the capture; None where it had to wait."""
+
+    def lost(self, kind: str, reason: str, count: int) -> None:
+        """``count`` events of that type were given up."""
+
+    def broker(self, up: bool, reason: str) -> None:
+        """Redis takes events from now on, or takes none, for a bounded reason."""
+
+
+class Publisher:
+    """The one that talks to Redis.
+
+    Events come by ``put``, which is the ``sink`` of the ``EventMaker``; camera states, which are
+    also the heartbeat of the camera hashes, by ``put_state``. Events that wait lie in the
+    ``Backlog``; those that are being sent are in hand until Redis has answered for them, and are
+    sent again, the same bytes, after any doubt.
+    """
+
+    def __init__(
+        self,
+        settings: config.Redis,
+        *,
+        worker_id: str,
+        run_id: str,
+        listener: PublishListener,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            ConfigError: the address cannot be used.
+        """
+        self._settings = settings
+        self._listener = listener
+        self._clock = clock
+        self._writer = RedisWriter(settings, f"maskwatch-{worker_id}", clock)
+        self._states = CameraStates(worker_id=worker_id, run_id=run_id, monotonic=clock)
+        self._changed = threading.Condition()
+        self._backlog = Backlog(settings.queue_events)
+        self._losses = LossLedger()
+        self._live: deque[Event] = deque(maxlen=LIVE_WAITING)
+        self._hand: list[Waiting] = []
+        self._deadline_s: float | None = None
+        self._running = False
+        self._over = False
+        self._ended = threading.Event()
+        self._up: bool | None = None
+        self._reason = ""
+        self._up_since_s = self._down_since_s = clock()
+        self._spoke_s = self._trimmed_s = clock()
+
+    @property
+    def connected(self) -> bool:
+        """True while Redis takes events."""
+        return bool(self._up)
+
+    @property
+    def depth(self) -> int:
+        """Events in memory: waiting, and in hand."""
+        with self._changed:
+            return len(self._backlog) + len(self._hand)
+
+    def put(self, event: Event) -> None:
+        """Queue an event; never blocks. When the queue is full, the oldest frame event goes."""
+        if event.type == "frame":
+            self._states.saw(event)
+        with self._changed:
+            self._listener.created(event)
+            if self._over:
+                self._listener.lost(event.type, "shutdown", 1)
+                return
+            victim = self._backlog.put(Waiting(event, self._clock()))
+            if event.type == "frame":
+                self._live.append(event)
+            if victim is not None:
+                self._losses.note(victim, "queue_full")
+                self._listener.lost(victim.type, "queue_full", 1)
+            self._changed.notify()
+
+    def put_state(self, status: CameraStatus, *, fps: float | None = None) -> None:
+        """Show what a camera is doing. Call it every 5 s, else the camera counts as blind."""
+        self._states.tell(status, fps)
+        with self._changed:
+            self._changed.notify()
+
+    def run(self, events: EventMaker) -> None:
+        """Publish until ``close``, whatever Redis does; losses are told through ``events``."""
+        self._running = True
+        pause_s = BACKOFF_S[0]
+        try:
+            while not self._finished():
+                try:
+                    self._run_once(events)
+                    break
+                except broker.FAULTS as error:
+                    if self._went_down(error):
+                        pause_s = BACKOFF_S[0]
+                    self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+                    pause_s = min(2 * pause_s, BACKOFF_S[1])
+        finally:
+            self._give_up()
+            self._ended.set()
+
+    def close(self, deadline_s: float) -> None:
+        """Publish what waits, for at most ``deadline_s``; what is left then is lost."""
+        with self._changed:
+            self._deadline_s = self._clock() + deadline_s
+            self._changed.notify_all()
+        if self._running:
+            self._ended.wait(deadline_s)
+        self._give_up()
+        if self._ended.is_set() or not self._running:
+            self._writer.close()
+
+    # The loop: connect, then send what is there until told to stop. It only raises.
+
+    def _run_once(self, events: EventMaker) -> None:
+        server = self._writer.connect()
+        if not self._hand:
+            self._tell_losses(events, everything=True)
+        self._send()  # Proof that it can be written to: one without memory greets as ever.
+        self._came_up(server)
+        self._tell_losses(events, everything=True)
+        while self._wait():
+            self._tell_losses(events)
+            self._send()
+            self._keep_house()
+        self._tell_losses(events, everything=True)
+        self._states.expire()
+        self._send()
+
+    def _wait(self) -> bool:
+        """Wait for something to send or a tick; False once closed and drained, or too late."""
+        with self._changed:
+            if not self._hand and not self._backlog and self._deadline_s is None:
+                self._changed.wait(TICK_S)
+        return not self._finished()
+
+    def _finished(self) -> bool:
+        with self._changed:
+            if self._over:
+                return True
+            if self._deadline_s is None:
+                return False
+            drained = not self._hand and not self._backlog
+            return drained or self._clock() >= self._deadline_s
+
+    def _pause(self, seconds: float) -> None:
+        """Back off; a call to close ends it."""
+        with self._changed:
+            if self._deadline_s is not None:
+                seconds = min(seconds, BACKOFF_S[0])
+                self._changed.wait_for(lambda: self._over, seconds)
+            else:
+                self._changed.wait_for(lambda: self._deadline_s is not None, seconds)
+
+    # One transaction.
+
+    def _send(self) -> None:
+        """Send what is in hand, or else what waits, with live frames and camera states.
+
+        Raises:
+            redis.RedisError, OSError: what is not known to have arrived stays in hand.
+        """
+        with self._changed:
+            if not self._hand:
+                self._hand = self._backlog.take(BATCH_EVENTS)
+            hand = self._hand
+            live = [self._live.popleft() for _ in range(min(len(self._live), BATCH_EVENTS))]
+        now_s = self._clock()
+        fresh = [event for event in live if now_s - event.monotonic_s <= LIVE_MAX_AGE_S]
+        states = self._states.due()
+        if hand or fresh or states:
+            self._spoke_s = now_s
+            self._settle(hand, self._writer.send([w.event for w in hand], fresh, states))
+
+    def _settle(self, hand: list[Waiting], replies: list[Exception | None]) -> None:
+        """Account for every event in hand by its reply.
+
+        Raises:
+            redis.RedisError: some were refused for a reason that may pass; they stay in hand.
+        """
+        kept: list[Waiting] = []
+        fault: Exception | None = None
+        with self._changed:
+            if self._over:
+                return
+            now_s = self._clock()
+            for waiting, reply in zip(hand, replies, strict=True):
+                event = waiting.event
+                if reply is None:
+                    waited = not self._up or waiting.queued_s < self._up_since_s
+                    self._listener.published(event, None if waited else now_s - event.monotonic_s)
+                elif broker.is_about_one_key(reply):
+                    self._lose([event], "rejected")
+                else:
+                    kept.append(waiting)
+                    fault = reply
+            self._hand = kept
+        if fault is not None:
+            raise fault
+
+    # Losses.
+
+    def _tell_losses(self, events: EventMaker, *, everything: bool = False) -> None:
+        """Queue a loss event for each loss; the lock is free, as the maker calls ``put``."""
+        with self._changed:
+            losses = self._losses.due(self._clock(), everything=everything)
+        for loss in losses:
+            events.loss(loss)
+
+    def _lose(self, lost: list[Event], reason: LossReason) -> None:
+        for event in lost:
+            self._losses.note(event, reason)
+        for kind, count in by_type(lost).items():
+            self._listener.lost(kind, reason, count)
+
+    def _give_up(self) -> None:
+        """The end: what is still in memory is lost, and said to be."""
+        with self._changed:
+            if self._over:
+                return
+            self._over = True
+            left = [w.event for w in (*self._hand, *self._backlog.take(len(self._backlog)))]
+            self._hand = []
+            self._lose(left, "shutdown")
+            self._changed.notify_all()
+        if left:
+            log.error(
+                "%d events were lost at the stop, since %s did not take them in time",
+                len(left),
+                self._settings.address,
+            )
+
+    # Redis comes and goes.
+
+    def _came_up(self, server: str) -> None:
+        now_s = self._clock()
+        with self._changed:
+            waiting = len(self._backlog) + len(self._hand)
+        if self._up is False:
+            away_s = now_s - self._down_since_s
+            log.info("Redis takes events again after %.1f s; %d are waiting", away_s, waiting)
+        else:
+            log.info("connected to %s at %s", server, self._settings.address)
+        self._up, self._reason, self._up_since_s = True, "", now_s
+        self._listener.broker(True, "")
+
+    def _went_down(self, error: Exception) -> bool:
+        """Take note of a fault; True where Redis was up until now."""
+        self._writer.disconnect()
+        was_up = bool(self._up)
+        reason, sentence = broker.explain(error, self._settings)
+        if was_up or reason != self._reason:
+            log.warning("%s; up to %d events wait in memory", sentence, self._settings.queue_events)
+            self._listener.broker(False, reason)
+        if self._up is not False:
+            self._down_since_s = self._clock()
+        self._up, self._reason = False, reason
+        self._states.write_again()
+        return was_up
+
+    def _keep_house(self) -> None:
+        """Trim what is quiet, and find out in quiet times whether Redis is still there."""
+        now_s = self._clock()
+        if now_s - self._trimmed_s >= TRIM_EVERY_S:
+            self._trimmed_s = self._spoke_s = now_s
+            self._writer.learn_clock()
+            self._writer.trim(self._states.cameras())
+        elif now_s - self._spoke_s >= PING_EVERY_S:
+            self._spoke_s = now_s
+            self._writer.learn_clock()
