@@ -163,16 +163,7 @@ class RedisServer:
         )
 
     def _launch(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-I",
-            "-S",
-            "-c",
-            _BOOT,
-            str(os.getpid()),
-            str(self._binary),
-            "-",
-        ]
+        boot = [sys.executable, "-I", "-S", "-c", _BOOT, str(os.getpid())]
         process = subprocess.Popen(  # noqa: S603 (no shell, our own words)
             [*boot, str(self._binary), "-"],
             stdin=subprocess.PIPE,
