@@ -17,15 +17,15 @@ STALE_S = 5.0
 class Slot:
     """One place for one frame: the newest wins (live), or it waits to be taken (file).
 
-    Until it is closed, every frame that goes in comes out once: taken, or counted. ``on_drop`` hears of a
-    loss at once, and the next frame taken carries the counts since the one before in
-    ``dropped``; losses at the very end are heard by ``on_drop`` only. Both callbacks run
-    without the lock, on the thread that caused them.
+    Every frame that goes in comes out once: taken, or counted. ``on_drop`` hears of a loss at
+    once, and the next frame taken carries the counts since the one before in ``dropped``;
+    losses at the very end are heard by ``on_drop`` only. Both callbacks run without the
+    slot's lock, on the thread that caused them.
 
     Args:
         live: newest wins; otherwise ``put`` waits until its frame was taken.
         on_ready: called when an empty slot got a frame; cheap, must not raise.
-        on_drop: called with a reason and how many frames it was.
+        on_drop: called with a reason and how many frames it was; the same.
         stale_s: age, by the monotonic clock, at which a live frame expires unread.
         monotonic: the clock that ``Frame.monotonic_s`` was read from.
     """
@@ -58,9 +58,13 @@ class Slot:
         """Hand a frame over.
 
         A live slot replaces what it holds, which counts as ``replaced``, and returns at once.
-        The slot of a file blocks until the frame was taken, or the slot is closed. A closed
-        slot takes nothing and counts nothing.
+        The slot of a file blocks until the frame was taken, or the slot is closed.
         """
+        self.offer(frame)
+        self.wait_taken()
+
+    def offer(self, frame: Frame) -> None:
+        """The first half of ``put``; never blocks. A closed slot takes and counts nothing."""
         with self._changed:
             if self._closed:
                 return
@@ -72,9 +76,13 @@ class Slot:
             self._on_drop("replaced", 1)
         else:
             self._on_ready()
-        if not self._live:
-            with self._changed:
-                self._changed.wait_for(lambda: self._frame is not frame)
+
+    def wait_taken(self) -> None:
+        """The second half of ``put``: for a file, block until the slot is empty or closed."""
+        if self._live:
+            return
+        with self._changed:
+            self._changed.wait_for(lambda: self._frame is None or self._closed)
 
     def drop(self, reason: DropReason) -> None:
         """Count a due frame that could not be had; the next frame taken will tell of it."""
@@ -108,8 +116,10 @@ class Slot:
         return dataclasses.replace(frame, dropped=dropped) if dropped else frame
 
     def close(self) -> None:
-        """Wake a blocked ``put``, let go of the frame that waits; idempotent."""
+        """Take nothing more and wake a blocked ``put``; idempotent.
+
+        A frame that waits can still be taken, so that an ordered stop loses nothing.
+        """
         with self._changed:
             self._closed = True
-            self._frame = None
             self._changed.notify_all()

@@ -1,0 +1,331 @@
+"""One connection to a source: opens it, reads it, decodes it, and says which frames are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from worker.capture import demo
+from worker.capture.cadence import Cadence
+from worker.capture.clock import Clock
+from worker.capture.faults import ALMOST, Phase, camera_error
+from worker.config import Camera
+from worker.errors import CameraError, ConfigError
+
+Opener = Callable[..., InputContainer]
+
+KEYFRAME_WAIT_S = 30.0
+"""Longest time without any keyframe: cameras with "smart" codecs send one in 10 to 20 s."""
+
+RECOVER_S = 5.0
+"""Longest time that frames count as smeared after damage, where no keyframe ends it before."""
+
+PROTOCOLS = {
+    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
+    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
+    "http": "http,https,httpproxy,tcp,tls,crypto",
+    "https": "http,https,httpproxy,tcp,tls,crypto",
+    "file": "file",
+}
+"""What a source may lead on to: a playlist from the network never reads a local file."""
+
+UNSTAMPED = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})
+"""Containers without time stamps; FFmpeg invents 25 a second."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One decoded frame.
+
+    Attributes:
+        due: to be analysed; the others are not even wrapped.
+        sound: not flagged by the decoder, nor built on what was damaged.
+        captured_at: wall clock of its arrival, seconds since the epoch.
+        monotonic_s: monotonic clock of its arrival.
+    """
+
+    frame: av.VideoFrame
+    due: bool
+    sound: bool
+    captured_at: float
+    monotonic_s: float
+
+
+class Connection:
+    """Opens a source once, and iterates over its frames until it ends or fails.
+
+    A context manager; every fault that a camera can have is a ``CameraError`` with its reason.
+
+    Args:
+        camera: what to open and how.
+        clock: wall and monotonic time.
+        opener: ``av.open`` or its like.
+        guard_reads: bound each read as a whole as well. Costs the GIL several times a network
+            packet, which slows all cameras down, so it is only for one that hung before.
+        pause: sleeps for so many seconds; True when it is time to stop.
+        beat: called before anything that may hang.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        *,
+        clock: Clock,
+        opener: Opener,
+        guard_reads: bool,
+        pause: Callable[[float], bool],
+        beat: Callable[[], None],
+    ) -> None:
+        self._camera = camera
+        self._clock = clock
+        self._pause = pause
+        self._beat = beat
+        self._local = camera.scheme in {"file", "device"}
+        self._damaged_s: float | None = None
+        self._keyframe_s: float | None = None
+        self._frame_s = 0.0
+        self._stopping = False
+        self._container = self._open(opener, guard_reads=guard_reads)
+        try:
+            self._stream = self._video_stream()
+        except BaseException:
+            self.close()
+            raise
+        self._cadence = self._new_cadence()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of sockets and buffers; may take as long as one time-out."""
+        self._container.close()
+
+    def frames(self) -> Generator[Decoded]:
+        """Every decoded frame, in order; blocks while the source sends none.
+
+        Returns at the end of a file, or when ``pause`` says so.
+
+        Raises:
+            CameraError: the source failed, sends nothing to decode, or ended though live.
+        """
+        begin_s = self._frame_s = self._clock.monotonic_s()
+        paced = self._camera.realtime or self._is_recording()
+        seen = False
+        for packet in self._packets():
+            for frame in self._decode(packet):
+                now_s = self._clock.monotonic_s()
+                due = self._cadence.due(frame.time, now_s)
+                if paced:
+                    self._pause(begin_s + self._cadence.media_s - now_s)
+                    now_s = self._clock.monotonic_s()
+                seen, self._frame_s = True, now_s
+                sound = self._is_sound(frame, now_s)
+                yield Decoded(frame, due, sound, self._clock.wall_s(), now_s)
+        if not self._stopping:
+            self._end(seen=seen)
+            if paced:
+                self._pause(self._cadence.interval_s)
+
+    def _open(self, opener: Opener, *, guard_reads: bool) -> InputContainer:
+        """Open the source; the time-outs of FFmpeg and of PyAV each cover what the other lacks."""
+        camera = self._camera
+        target, options = self._target()
+        read_s = camera.read_timeout_s if guard_reads else None
+        return self._call(
+            "open",
+            lambda: opener(
+                target,
+                timeout=(camera.open_timeout_s, read_s),
+                metadata_errors="replace",
+                **options,
+            ),
+        )
+
+    def _target(self) -> tuple[Any, dict[str, Any]]:
+        """What to give to ``av.open``, and its keywords."""
+        camera, scheme = self._camera, self._camera.scheme
+        if scheme == "demo":
+            return self._demo(), {"format": demo.FORMAT, "options": demo.OPTIONS}
+        if scheme == "device":
+            return camera.url, {"format": "v4l2"}
+        if scheme not in PROTOCOLS:
+            raise CameraError(
+                "unsupported",
+                f"{camera.address} has the scheme {scheme!r}; use rtsp, rtsps, http, https, "
+                "a video file or a device",
+            )
+        options = {"protocol_whitelist": PROTOCOLS[scheme]}
+        if scheme == "file":
+            url = camera.url
+            path = unquote(urlsplit(url).path) if "://" in url else url
+            # With the prefix a name is a name: "concat:" or "pipe:" in it is no protocol.
+            return f"file:{Path(path)}", {"options": options}
+        options["timeout"] = str(round(camera.read_timeout_s * 1e6))
+        if scheme in {"rtsp", "rtsps"}:
+            transport = "tcp" if scheme == "rtsps" else camera.rtsp_transport
+            # Without a rate to guess, the first frame comes 0.8 s sooner.
+            options |= {
+                "rtsp_transport": transport,
+                "allowed_media_types": "video",
+                "fpsprobesize": "0",
+            }
+        return camera.secret_url(), {"options": options}
+
+    def _demo(self) -> demo.SceneStream:
+        """The synthetic camera; what is wrong with it is this camera's fault alone."""
+        try:
+            return demo.open_stream(self._camera.url)
+        except ConfigError as error:
+            raise CameraError("unsupported", str(error)) from error
+
+    def _call(self, phase: Phase, work: Callable[[], T]) -> T:
+        """Do something that may hang or fail, and say what a failure means."""
+        self._beat()
+        begin_s = self._clock.monotonic_s()
+        try:
+            return work()
+        except av.error.FFmpegError as error:
+            camera = self._camera
+            limit_s = camera.read_timeout_s
+            if phase == "open":
+                limit_s = min(limit_s, camera.open_timeout_s)
+            fault = camera_error(
+                error,
+                camera.address,
+                phase=phase,
+                timed_out=self._clock.monotonic_s() - begin_s >= ALMOST * limit_s,
+                local=self._local,
+            )
+        # Not chained: the error of PyAV holds the password.
+        raise fault from None
+
+    def _video_stream(self) -> VideoStream:
+        """The first stream with pictures, its decoder set to one thread."""
+        address = self._camera.address
+        name = self._container.format.name
+        if name == "image2" or name.endswith("_pipe"):
+            raise CameraError(
+                "unsupported",
+                f"{address} is a single picture, not a video; use a video, "
+                "or `maskwatch predict` for pictures",
+            )
+        if not self._container.streams.video:
+            raise CameraError(
+                "unsupported",
+                f"{address} has no video in it; check that the address leads to the camera's "
+                "video stream",
+            )
+        stream = self._container.streams.video[0]
+        if stream.codec_context is None:
+            raise CameraError(
+                "unsupported",
+                f"{address} sends a codec that cannot be decoded here; set the camera to H.264 "
+                "or H.265",
+            )
+        # Threads of FFmpeg cost 1.19 times the CPU and delay each frame by their number.
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        if self._camera.keyframes_only:
+            stream.codec_context.skip_frame = "NONKEY"
+        return stream
+
+    def _new_cadence(self) -> Cadence:
+        camera = self._camera
+        rate = self._stream.average_rate
+        return Cadence(
+            camera.analyse_fps,
+            live=camera.live and not camera.realtime and not self._is_recording(),
+            nominal_fps=float(rate) if rate else None,
+            stamped=self._container.format.name not in UNSTAMPED or not camera.live,
+        )
+
+    def _is_recording(self) -> bool:
+        """True for a finished video behind HTTP, which would else arrive all at once."""
+        return self._camera.scheme in {"http", "https"} and self._container.duration is not None
+
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        """Packets of the video; ends with the source."""
+        packets = self._container.demux(self._stream)
+        while True:
+            packet = self._call("read", lambda: next(packets, None))
+            self._stopping = self._pause(0.0)
+            if packet is None or self._stopping:
+                return
+            yield packet
+
+    def _decode(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
+        """The frames that a packet completes; none where it is damaged or need not be decoded."""
+        now_s = self._clock.monotonic_s()
+        if packet.is_keyframe:
+            self._keyframe_s = now_s
+        elif self._camera.keyframes_only and packet.size:
+            self._check_decodable(now_s)
+            return []
+        if packet.is_corrupt:
+            self._damaged_s = now_s
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError:
+            self._damaged_s = now_s
+            frames = []
+        if not frames:
+            self._check_decodable(now_s)
+        return frames
+
+    def _is_sound(self, frame: av.VideoFrame, now_s: float) -> bool:
+        """False for a frame that is damaged, or that follows one up to the next keyframe."""
+        if frame.is_corrupt:
+            self._damaged_s = now_s
+            return False
+        if self._damaged_s is None:
+            return True
+        if frame.key_frame or now_s - self._damaged_s > RECOVER_S:
+            self._damaged_s = None
+            return True
+        return False
+
+    def _check_decodable(self, now_s: float) -> None:
+        """Give up on a source that sends and sends, and nothing comes out."""
+        limit_s = self._camera.read_timeout_s
+        if self._keyframe_s is None or self._camera.keyframes_only:
+            limit_s = max(limit_s, KEYFRAME_WAIT_S)
+        if now_s - self._frame_s > limit_s and not self._local:
+            raise CameraError(
+                "undecodable",
+                f"{self._camera.address} sends data, but no picture for {limit_s:.0f} s; "
+                "check the camera's codec settings and its keyframe interval",
+            )
+
+    def _end(self, *, seen: bool) -> None:
+        """A live source never ends by itself, and a file holds at least one frame."""
+        address = self._camera.address
+        if not self._local:
+            raise CameraError(
+                "ended", f"{address} hung up; check the camera and how many viewers it allows"
+            )
+        if not seen:
+            raise CameraError(
+                "undecodable",
+                f"{address} holds no picture that can be decoded; the file is empty, truncated "
+                "or no video",
+            )
