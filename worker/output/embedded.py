@@ -78,14 +78,14 @@ def embedded_redis(port: int = 0, password: str | None = None) -> Iterator[Redis
 
 
 class RedisServer:
-    """A server of the Redis protocol as a child of this process.
+    """A server of the Redis protocol as a child of this process; it may be started again.
 
     Start it from a thread that outlives it, best the main thread: the kernel ends the server
     when the thread that started it ends.
 
     Args:
         binary: Valkey or Redis.
-        port: where to listen; 0 takes a free port.
+        port: where to listen; 0 takes a free one, and keeps it.
         password: what clients must give, if anything.
         options: further lines of its configuration.
     """
@@ -153,6 +153,7 @@ class RedisServer:
             with tempfile.TemporaryFile() as output:
                 self._process = self._launch(output)
                 if self._answers(self._process):
+                    self._wanted_port = self.port
                     return
                 said = _end_of(output)
             if "in use" not in said:

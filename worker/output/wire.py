@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from worker.records import ClassName, Label, UnknownReason
+from worker.records import Label, UnknownReason
 
 Stream = Literal["frames", "alerts", "compliance"]
 EventType = Literal["frame", "track", "violation", "camera", "gap", "loss", "compliance"]
@@ -49,33 +49,38 @@ Seconds = Annotated[float, Field(ge=0)]
 class Wire(BaseModel):
     """Part of a document: no unknown key, no NaN, no change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class Counts(Wire):
     """How many of each label."""
 
-    without_mask: Count
-    with_mask: Count
-    mask_worn_incorrectly: Count
-    unknown: Count
+    without_mask: Count = Field(description="Without a mask.")
+    with_mask: Count = Field(description="With a mask.")
+    mask_worn_incorrectly: Count = Field(description="With a mask that leaves nose or mouth free.")
+    unknown: Count = Field(description="Nothing is said about these, for a reason.")
 
 
 class LabelSeconds(Wire):
     """Seconds spent under each label."""
 
-    without_mask: Seconds
-    with_mask: Seconds
-    mask_worn_incorrectly: Seconds
-    unknown: Seconds
+    without_mask: Seconds = Field(description="Seconds without a mask.")
+    with_mask: Seconds = Field(description="Seconds with a mask.")
+    mask_worn_incorrectly: Seconds = Field(description="Seconds with a mask worn incorrectly.")
+    unknown: Seconds = Field(description="Seconds in which nothing was said.")
 
 
 class Probabilities(Wire):
     """What the classifier says of one crop; they sum to 1, up to rounding."""
 
-    without_mask: Share
-    with_mask: Share
-    mask_worn_incorrectly: Share
+    without_mask: Share = Field(description="Probability of no mask.")
+    with_mask: Share = Field(description="Probability of a mask.")
+    mask_worn_incorrectly: Share = Field(description="Probability of one worn incorrectly.")
 
 
 class Model(Wire):
@@ -106,7 +111,9 @@ class PublishedFace(Wire):
 class Event(Wire):
     """What every document begins with."""
 
-    schema_: str = Field(alias="schema", description="Name and number of this schema.")
+    schema_: str = Field(
+        alias="schema", description="Name and number of this schema, such as `maskwatch.frame/1`."
+    )
     event_id: str = Field(
         description="`run_id:stream:camera_id:seq`; the same on every attempt to publish."
     )
@@ -132,24 +139,24 @@ class FrameEvent(Event):
     detection: Literal["ran", "unchanged"] = Field(
         description="`unchanged`: nothing moved, the faces are those held from before."
     )
-    model: Model
+    model: Model = Field(description="The classifier that was used.")
     counts: Counts = Field(description="Faces of this frame by label.")
-    faces: tuple[PublishedFace, ...]
+    faces: tuple[PublishedFace, ...] = Field(description="Every face of this frame.")
 
 
 class TrackEvent(Event):
     """A person's confirmed track begins or ends."""
 
     schema_: Literal["maskwatch.track/1"] = Field("maskwatch.track/1", alias="schema")
-    occurred_at: Instant
-    phase: Literal["start", "end"]
+    occurred_at: Instant = Field(description="When this was found; UTC.")
+    phase: Literal["start", "end"] = Field(description="Each track has one of either.")
     track_id: str = Field(description="`run_id-n`, as in the frame events.")
     started_at: Instant = Field(description="When the track was first seen.")
     ended_at: Instant | None = Field(description="Null while it lasts.")
     duration_s: Seconds = Field(description="From the first look to this event.")
     label: Label = Field(description="The decision as it stands at this event.")
-    score: Share
-    reason: UnknownReason | None
+    score: Share = Field(description="How sure the decision is.")
+    reason: UnknownReason | None = Field(description="Why the label is `unknown`, else null.")
     frames: Counts = Field(description="Frames of this track by the label they were given.")
     seconds: LabelSeconds = Field(description="Seconds of this track by label.")
     end_reason: Word | None = Field(
@@ -161,15 +168,15 @@ class ViolationEvent(Event):
     """Somebody is seen without a mask, or with one worn incorrectly, for long enough."""
 
     schema_: Literal["maskwatch.violation/1"] = Field("maskwatch.violation/1", alias="schema")
-    occurred_at: Instant
-    phase: Phase
+    occurred_at: Instant = Field(description="When this was found; UTC.")
+    phase: Phase = Field(description="One `start`, any number of `update`, one `end`.")
     violation_id: str = Field(description="`run_id-vN`; the same from start to end.")
-    kind: Literal["without_mask", "mask_worn_incorrectly"]
-    track_id: str
+    kind: Literal["without_mask", "mask_worn_incorrectly"] = Field(description="What is wrong.")
+    track_id: str = Field(description="Whose it is, as in the frame events.")
     zone: Name | None = Field(description="The zone whose rule was broken; null: whole view.")
-    started_at: Instant
+    started_at: Instant = Field(description="When it began.")
     ended_at: Instant | None = Field(description="Null while it lasts.")
-    duration_s: Seconds
+    duration_s: Seconds = Field(description="From its begin to this event.")
     score: Share = Field(description="The highest score of its kind so far.")
     end_reason: Word | None = Field(
         description="Null while it lasts; `complied`, `gone`, `camera_down`, `stopped` or "
@@ -181,7 +188,7 @@ class CameraEvent(Event):
     """A camera begins or ceases to see."""
 
     schema_: Literal["maskwatch.camera/1"] = Field("maskwatch.camera/1", alias="schema")
-    occurred_at: Instant
+    occurred_at: Instant = Field(description="When this was found; UTC.")
     state: Literal["up", "down", "off", "ended"] = Field(
         description="`off`: outside its active hours; `ended`: a file that was played to its end."
     )
@@ -197,10 +204,10 @@ class GapEvent(Event):
     """A time in which a camera was not watched."""
 
     schema_: Literal["maskwatch.gap/1"] = Field("maskwatch.gap/1", alias="schema")
-    occurred_at: Instant
+    occurred_at: Instant = Field(description="When this was found; UTC.")
     from_: Instant = Field(alias="from", description="When watching ceased.")
     to: Instant = Field(description="When it went on.")
-    duration_s: Seconds
+    duration_s: Seconds = Field(description="From `from` to `to`.")
     reason: Word = Field(
         description="A reason of the camera event, or `stopped`: no worker was running."
     )
@@ -223,25 +230,21 @@ class LossEvent(Event):
     )
 
 
-class Persons(Wire):
+class Persons(Counts):
     """Persons of a period, each counted once under the label that was decided for the track."""
 
-    seen: Count
-    without_mask: Count
-    with_mask: Count
-    mask_worn_incorrectly: Count
-    unknown: Count
+    seen: Count = Field(description="All of them together.")
 
 
 class ComplianceEvent(Event):
     """What a zone, or the whole view, looked like over a period."""
 
     schema_: Literal["maskwatch.compliance/1"] = Field("maskwatch.compliance/1", alias="schema")
-    occurred_at: Instant
+    occurred_at: Instant = Field(description="When this was found; UTC.")
     zone: Name | None = Field(description="Null: the whole view.")
     from_: Instant = Field(alias="from", description="Begin of the period.")
     to: Instant = Field(description="End of the period, exclusive.")
-    persons: Persons
+    persons: Persons = Field(description="Persons seen, each counted once.")
     rate: Share | None = Field(
         description="Persons with a mask, of those judged; null where nobody was judged."
     )
@@ -260,7 +263,6 @@ MODELS: Mapping[EventType, type[Event]] = {
 }
 
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
-VIOLATIONS: tuple[ClassName, ...] = ("without_mask", "mask_worn_incorrectly")
 
 
 def _open(node: Any) -> Any:

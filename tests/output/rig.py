@@ -1,0 +1,120 @@
+"""A publisher with all that it needs, and records to publish."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import redis
+
+from worker.config import Redis
+from worker.output.event import Event, EventMaker, TrackSummary
+from worker.output.publish import Publisher
+from worker.output.wire import Model
+from worker.records import Box, CameraStatus, Decision, Face, Frame, Track
+
+MODEL = Model(name="residual-64", version="1", digest="0" * 64)
+FACE = Face(
+    Track(12, Box(100.23, 50.0, 140.0, 99.96), 0.91234, 5, True, True, 1_700_000_000.0),
+    Decision("with_mask", 0.98765),
+    (0.0123, 0.98, 0.0077),
+)
+SUMMARY = TrackSummary(12, 1_700_000_000.0, 4.2, Decision("with_mask", 0.9), {}, {})
+
+
+def wait_for(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+    """Wait until it holds; fail when it does not in time."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+def frame_of(camera_id: str, captured_at: float | None = None) -> Frame:
+    """A frame without pixels."""
+    picture: Any = SimpleNamespace(width=1280, height=720)
+    at = time.time() if captured_at is None else captured_at
+    return Frame(camera_id, at, time.monotonic(), picture)
+
+
+class Counts:
+    """A listener that counts."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.sent: list[Event] = []
+        self.latencies: list[float | None] = []
+        self.losses: Counter[tuple[str, str]] = Counter()
+        self.broker_said: list[tuple[bool, str]] = []
+
+    def created(self, event: Event) -> None:
+        self.made += 1
+
+    def published(self, event: Event, latency_s: float | None) -> None:
+        self.sent.append(event)
+        self.latencies.append(latency_s)
+
+    def lost(self, kind: str, reason: str, count: int) -> None:
+        self.losses[kind, reason] += count
+
+    def broker(self, up: bool, reason: str) -> None:
+        self.broker_said.append((up, reason))
+
+
+class Rig:
+    """A publisher, its maker, its listener and, once started, its thread."""
+
+    def __init__(
+        self, url: str, *, clock: Callable[[], float] = time.monotonic, **settings: Any
+    ) -> None:
+        settings = {"timeout_s": 0.5, **settings}
+        self.counts = Counts()
+        self.publisher = Publisher(
+            Redis(url=url, **settings),
+            worker_id="lobby",
+            run_id="1ngaxyz00000",
+            listener=self.counts,
+            clock=clock,
+        )
+        self.events = EventMaker(
+            worker_id="lobby", run_id="1ngaxyz00000", model=MODEL, sink=self.publisher.put
+        )
+        self.thread = threading.Thread(target=self.publisher.run, args=(self.events,), daemon=True)
+
+    def start(self) -> Rig:
+        self.thread.start()
+        return self
+
+    def frames(self, n: int, camera_id: str = "hall") -> None:
+        for _ in range(n):
+            self.events.frame(frame_of(camera_id), [FACE], "ran")
+
+    def state(self, camera_id: str = "hall", state: Any = "up") -> None:
+        self.publisher.put_state(CameraStatus(camera_id, state, time.time()), fps=5.0)
+
+    def drained(self) -> None:
+        wait_for(lambda: self.publisher.depth == 0)
+
+    def down(self, reason: str) -> None:
+        wait_for(lambda: (False, reason) in self.counts.broker_said)
+
+    def close(self, deadline_s: float = 5.0) -> None:
+        self.publisher.close(deadline_s)
+        if self.thread.ident is not None:
+            self.thread.join(10)
+
+    def balanced(self) -> bool:
+        """Created = published + lost + in memory."""
+        counts = self.counts
+        accounted = len(counts.sent) + sum(counts.losses.values()) + self.publisher.depth
+        return counts.made == accounted
+
+
+def entries(client: redis.Redis, key: str) -> list[tuple[str, str, str]]:
+    """Id, type and document of every entry of a stream."""
+    found: Any = client.xrange(key)
+    return [(entry_id, fields["type"], fields["event"]) for entry_id, fields in found]
