@@ -37,7 +37,7 @@ FLOOR_RUNS = 3
 class Load:
     """What is played, and how it is analysed."""
 
-    clip: Path
+    clip: Path | None
     seconds: float
     cameras: int = 1
     analyse_fps: float = 5.0
@@ -69,15 +69,61 @@ class Cost:
         return json.dumps(_rounded(asdict(self)), indent=2)
 
 
-def measure(load: Load) -> Cost:
+def run_bench(load: Load, *, report_loop: bool, as_json: bool) -> None:
+    """Measure with and without the motion gate, and print it.
+
+    Args:
+        load: without a clip, a seeded one of moving faces is made.
+        report_loop: measure the original report's loop as well, in the same run.
+        as_json: print one JSON object rather than a table.
+
+    Raises:
+        ConfigError: a clip, a server or a package is missing.
+    """
+    with tempfile.TemporaryDirectory(prefix="maskwatch-bench-") as folder:
+        clip = load.clip or _seeded_clip(Path(folder) / "faces.mp4")
+        floor, source_fps = decode_floor(clip)
+        costs = {
+            name: _in_a_fresh_process(measure, replace(load, motion=motion), clip)
+            for name, motion in (("motion gate on", True), ("motion gate off", False))
+        }
+        loop = (
+            _in_a_fresh_process(measure_report_loop, clip, source_fps / load.analyse_fps)
+            if report_loop
+            else None
+        )
+    report = {
+        "clip": str(load.clip or "seeded, 1280x720, 25 fps, moving faces"),
+        "decode_floor_ms_per_frame": 1000 * floor / source_fps,
+        "cameras": load.cameras,
+        "analyse_fps": load.analyse_fps,
+        "runs": {name: asdict(cost) for name, cost in costs.items()},
+    }
+    if loop is not None:
+        report["report_loop"] = {**loop, "cost_ratio": loop["cpu_ms_per_source_frame"] / 1000
+                                 * source_fps / floor}
+    if as_json:
+        print(json.dumps(_rounded(report), indent=2))
+    else:
+        _print_table(report)
+
+
+def _in_a_fresh_process(work: Callable[..., T], *arguments: Any) -> T:
+    """So that one run's memory and caches do not count for the next."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def measure(load: Load, clip: Path) -> Cost:
     """Play the clip as live cameras through the whole service.
 
     Raises:
         ConfigError: the clip cannot be played, or the embedded server is missing.
     """
-    floor_per_s, source_fps = decode_floor(load.clip)
+    floor_per_s, source_fps = decode_floor(clip)
     with embedded_redis() as server:
-        service = Service(_settings(load, server.url))
+        service = Service(_settings(load, clip, server.url))
         runner = threading.Thread(target=service.run, name="service")
         runner.start()
         time.sleep(WARM_UP_S)
@@ -165,10 +211,10 @@ class _Reading:
                 self.dropped[reason] = self.dropped.get(reason, 0) + int(sample.value)
 
 
-def _settings(load: Load, redis_url: str) -> Settings:
+def _settings(load: Load, clip: Path, redis_url: str) -> Settings:
     detection = DetectionSettings(detector=load.detector) if load.detector else DetectionSettings()
     camera = Camera(
-        url=str(load.clip.resolve()),
+        url=str(clip.resolve()),
         realtime=True,
         loop=True,
         analyse_fps=load.analyse_fps,

@@ -42,7 +42,7 @@ class CameraRun:
     ) -> None:
         self.camera_id = camera_id
         self.camera = camera
-        self.status = CameraStatus(camera_id, "connecting", time.time())
+        self.condition = CameraStatus(camera_id, "connecting", time.time())
         self.seen: Seen | None = None
         self.looked: Seen | None = None
         self.analysed = 0
@@ -87,13 +87,13 @@ class CameraRun:
         """Give the hung thread up and begin with a fresh one; late results are ignored."""
         log.error("camera %s: its thread hangs and is given up", self.camera_id)
         self._source.abandon()
-        self._source = Source(self.camera_id, self.camera, self._slot, listener=self)
+        self._source = self._source.successor()
         self._thread = self._make_thread()
         self._thread.start()
 
     def done(self) -> bool:
         """True once a file has ended and its last frame is through."""
-        return self.status.state == "ended" and not self._busy and not self._slot.ready
+        return self.condition.state == "ended" and not self._busy and not self._slot.ready
 
     def _make_thread(self) -> threading.Thread:
         return threading.Thread(
@@ -160,9 +160,9 @@ class CameraRun:
         """A frame was decoded, due or not."""
         self._metrics.received.inc()
 
-    def status_changed(self, status: CameraStatus) -> None:
+    def status(self, status: CameraStatus) -> None:
         """The camera went up or down."""
-        self.status = status
+        self.condition = status
         self._metrics.up.set(status.state == "up")
         self._changes.put(status)
 

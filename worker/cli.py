@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,24 @@ from worker import __version__, console
 
 app = typer.Typer(
     name="maskwatch",
-    help="Watches cameras for faces with and without masks, and tells Redis and Prometheus.",
+    help="Watch cameras for faces with and without masks, and tell Redis and Prometheus.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The TOML file; see deploy/maskwatch.example.toml.")
+    Path,
+    typer.Option("--config", "-c", help="The TOML file; deploy/maskwatch.example.toml shows all."),
+]
+ModelOption = Annotated[
+    Path | None, typer.Option("--model", help="Artifact folder of a classifier.")
+]
+DetectorOption = Annotated[
+    str | None, typer.Option("--detector", help="Name of a detector; default: as shipped.")
+]
+MinFaceOption = Annotated[
+    int, typer.Option("--min-face-px", min=4, max=512, help="Smallest face to look for, in pixels.")
 ]
 
 
@@ -60,20 +71,94 @@ def run(config: ConfigOption) -> None:
 
 
 @app.command()
+def demo(
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=1, help="Stop by itself after so long.")
+    ] = None,
+    cameras: Annotated[
+        int, typer.Option("--cameras", min=1, max=16, help="How many synthetic cameras.")
+    ] = 2,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Of the live page; 0 takes a free one.")
+    ] = 9_464,
+    redis_port: Annotated[
+        int, typer.Option("--redis-port", min=0, max=65_535, help="0 takes a free one.")
+    ] = 0,
+) -> None:
+    """Show the whole worker on synthetic cameras and an embedded Redis."""
+    from worker import log
+    from worker.demo import run_demo
+
+    log.setup("WARNING")
+    totals = run_demo(seconds=seconds, cameras=cameras, port=port, redis_port=redis_port, say=_say)
+    _say("seen: " + ", ".join(f"{count} {label}" for label, count in totals.items()))
+
+
+@app.command()
 def check(config: ConfigOption) -> None:
     """Check a configuration whole, without connecting to anything."""
     from worker.config_file import load
-    from worker.faces.detect import open_detector
-    from worker.inference import artifact
-    from worker.models import default_classifier
-    from worker.service import demand_digest
+    from worker.service import check_models
 
     settings = load(config, os.environ)
-    model = artifact.load(settings.inference.model or default_classifier(), kind="classifier")
-    demand_digest(model, settings.inference.digest)
-    for size in {camera.min_face_px for camera in settings.cameras.values()}:
-        open_detector(settings.detection.detector, min_face_px=size)
+    artifact = check_models(settings)
     for name, camera in settings.cameras.items():
-        typer.echo(f"camera {name}: {camera.address}, {camera.analyse_fps:g} frames/s")
-    typer.echo(f"model {model.name} {model.version}, digest {model.digest}")
-    typer.echo(f"{config}: all right, {len(settings.cameras)} cameras")
+        _say(f"camera {name}: {camera.address}, {camera.analyse_fps:g} frames/s")
+    _say(f"redis {settings.redis.address}, keys {settings.redis.prefix}:…")
+    _say(f"model {artifact.name} {artifact.version}, digest {artifact.digest}")
+    _say(f"{config}: all right, cameras: {len(settings.cameras)}")
+
+
+@app.command()
+def tail(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Takes the Redis of this worker.")
+    ] = None,
+    url: Annotated[
+        str, typer.Option("--redis", help="Address of a Redis, where no --config is given.")
+    ] = "redis://127.0.0.1:6379/0",
+    camera: Annotated[str | None, typer.Option("--camera", help="Only this camera.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The documents as they are.")] = False,
+) -> None:
+    """Follow the events of a worker as they come."""
+    from worker import log
+    from worker.config import Redis
+    from worker.config_file import load
+    from worker.output.tail import follow, print_events
+
+    log.setup("WARNING")
+    redis = load(config, os.environ).redis if config else Redis(url=url)
+    events = follow(redis.secret_url(), prefix=redis.prefix, camera=camera)
+    print_events(events, sys.stdout, as_json=as_json)
+
+
+@app.command()
+def bench(
+    clip: Annotated[
+        Path | None,
+        typer.Option("--clip", help="Video to play; default: a seeded one of moving faces."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=2, help="How long each run is measured.")
+    ] = 20.0,
+    cameras: Annotated[int, typer.Option("--cameras", min=1, help="Cameras at once.")] = 1,
+    fps: Annotated[
+        float, typer.Option("--fps", min=0.1, max=60, help="Analysed frames a second.")
+    ] = 5.0,
+    min_face_px: MinFaceOption = 20,
+    detector: DetectorOption = None,
+    report_loop: Annotated[
+        bool,
+        typer.Option("--report-loop", help="Also the original report's loop (needs torch)."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON.")] = False,
+) -> None:
+    """Measure what a camera costs, as a multiple of what decoding it costs."""
+    from worker.bench import Load, run_bench
+
+    load = Load(clip, seconds, cameras, fps, min_face_px=min_face_px, detector=detector)
+    run_bench(load, report_loop=report_loop, as_json=as_json)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -17,7 +17,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
 import cv2
@@ -79,8 +79,7 @@ class Service:
         self._beat_s = 0.0
         self._abandoned = 0
 
-        artifact = load(settings.inference.model or default_classifier(), kind="classifier")
-        demand_digest(artifact, settings.inference.digest)
+        artifact = load_classifier(settings)
         engine = open_engine(artifact, settings.inference.device)
         self.device = engine.device
         self._classifier = Classifier(engine, artifact.rule.size_px)
@@ -100,7 +99,7 @@ class Service:
             model=Model(name=artifact.name, version=artifact.version, digest=artifact.digest),
             sink=self._publisher.put,
         )
-        self.cameras = {run.camera_id: run for run in self._camera_runs(artifact)}
+        self._cameras = {run.camera_id: run for run in self._camera_runs(artifact)}
         self._http = HttpServer(
             WorkerView(self, self._publisher, artifact, engine.device), settings.http
         )
@@ -111,6 +110,11 @@ class Service:
         self.metrics.model_info.labels(
             "classifier", artifact.name, artifact.version, artifact.digest, engine.device
         ).set(1)
+
+    @property
+    def cameras(self) -> Mapping[str, CameraRun]:
+        """The cameras by id."""
+        return self._cameras
 
     # -- life
 
@@ -159,13 +163,13 @@ class Service:
         self._beat_s = time.monotonic()
         for thread in self._threads:
             thread.start()
-        for run in self.cameras.values():
+        for run in self._cameras.values():
             run.start()
         self._http.start()
         log.info(
             "run %s: %d cameras, classifying on %s, live page %s",
             self.run_id,
-            len(self.cameras),
+            len(self._cameras),
             self._classifier.device,
             self._http.address,
         )
@@ -175,9 +179,9 @@ class Service:
     def _stop(self) -> None:
         """The ordered end: each step lets the next one finish what is on its way."""
         deadline = time.monotonic() + self.settings.worker.stop_timeout_s
-        for run in self.cameras.values():
+        for run in self._cameras.values():
             run.stop()  # nothing new comes in
-        for run in self.cameras.values():
+        for run in self._cameras.values():
             run.join(max(0.1, min(2.0, deadline - time.monotonic())))
         *detecting, device, publishing = self._threads
         for _ in detecting:
@@ -186,7 +190,7 @@ class Service:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._batcher.close()  # what waits leaves at once
         device.join(max(0.1, deadline - time.monotonic()))
-        for run in self.cameras.values():
+        for run in self._cameras.values():
             run.tell_changes()
             run.close()
         self._publisher.close(max(0.5, deadline - time.monotonic()))
@@ -247,16 +251,16 @@ class Service:
         now_s = time.monotonic()
         beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
         self._beat_s = now_s
-        for run in self.cameras.values():
+        for run in self._cameras.values():
             if run.hung(now_s):
                 self._abandoned += 1
                 run.restart()
             run.tell_changes()
             if beat_due:
-                self._publisher.put_state(run.status)
+                self._publisher.put_state(run.condition)
         if self._abandoned > MAX_ABANDONED:
             self._fail(f"{self._abandoned} capture threads hung and were given up")
-        if all(run.done() for run in self.cameras.values()):
+        if all(run.done() for run in self._cameras.values()):
             log.info("every source has ended")
             self.stop()
 
@@ -299,17 +303,33 @@ class Service:
         self.metrics.stage_duration.labels(stage).observe(seconds)
 
 
-def demand_digest(artifact: Artifact, digest: str | None) -> None:
-    """Hold a model against the digest that the configuration asks for.
+def load_classifier(settings: Settings) -> Artifact:
+    """The classifier that the configuration names, verified.
 
     Raises:
-        ConfigError: it is another one.
+        ConfigError: it is missing, corrupt, or not the one whose digest is asked for.
     """
-    if digest is not None and artifact.digest != digest:
+    inference = settings.inference
+    artifact = load(inference.model or default_classifier(), kind="classifier")
+    if inference.digest is not None and artifact.digest != inference.digest:
         raise ConfigError(
             f"inference.digest: {artifact.folder} has the digest {artifact.digest}, not "
-            f"{digest}; put the right model there, or correct the digest"
+            f"{inference.digest}; put the right model there, or correct the digest"
         )
+    return artifact
+
+
+def check_models(settings: Settings) -> Artifact:
+    """Open all models once, without starting anything; the classifier's artifact.
+
+    Raises:
+        ConfigError: one of them cannot be had.
+    """
+    artifact = load_classifier(settings)
+    open_engine(artifact, settings.inference.device)
+    for size in {camera.min_face_px for camera in settings.cameras.values()}:
+        open_detector(settings.detection.detector, min_face_px=size)
+    return artifact
 
 
 def usable_cores() -> int:

@@ -22,7 +22,10 @@ class Running(Protocol):
     settings: Settings
     run_id: str
     metrics: Metrics
-    cameras: Mapping[str, CameraRun]
+
+    @property
+    def cameras(self) -> Mapping[str, CameraRun]:
+        """The cameras by id."""
 
     def beating(self) -> bool:
         """True while the main thread turns."""
@@ -75,17 +78,17 @@ class WorkerView:
         """Models, device and threads decide on readiness; cameras and Redis only degrade."""
         dead = self._service.dead_threads()
         cameras = self._service.cameras.values()
-        blind = [run for run in cameras if run.status.state in {"down", "connecting"}]
+        blind = [
+            f"{run.camera_id}: {run.condition.reason or run.condition.state}"
+            for run in cameras
+            if run.condition.state in {"down", "connecting"}
+        ]
         model = self._artifact
         return [
             Part("model", "ok", f"{model.name} {model.version} {model.digest[:12]}"),
             Part("device", "ok", self._device),
             Part("stages", "failed" if dead else "ok", ", ".join(dead)),
-            Part(
-                "cameras",
-                "degraded" if blind else "ok",
-                ", ".join(f"{run.camera_id}: {run.status.reason or 'connecting'}" for run in blind),
-            ),
+            Part("cameras", "degraded" if blind else "ok", ", ".join(blind)),
             Part(
                 "redis",
                 "ok" if self._publisher.connected else "degraded",
@@ -105,9 +108,9 @@ class WorkerView:
                 {
                     "camera_id": run.camera_id,
                     "address": run.camera.address,
-                    "state": run.status.state,
-                    "reason": run.status.reason,
-                    "since": run.status.since,
+                    "state": run.condition.state,
+                    "reason": run.condition.reason,
+                    "since": run.condition.since,
                     "analysed": run.analysed,
                     "dropped": run.dropped,
                     "seen_at": run.seen.captured_at if run.seen else None,

@@ -1,0 +1,5 @@
+"""`python -m worker` is `maskwatch`."""
+
+from worker.cli import main
+
+main()
