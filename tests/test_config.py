@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from worker.config import (
     MAX_CAMERAS,
-    PATTERN_MEANS,
     Camera,
     CameraDefaults,
     Http,
@@ -18,6 +17,7 @@ from worker.config import (
     Settings,
     Worker,
 )
+from worker.section import PATTERN_MEANS
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ import pytest
 import yaml
 from programs import program
 
-from worker.config import Camera, CameraDefaults, Section, Settings
+from worker.config import Camera, CameraDefaults, Settings
 from worker.config_file import load
 from worker.metrics import Metrics
+from worker.section import Section
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"

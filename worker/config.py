@@ -12,98 +12,28 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+
+from worker.credentials import public_address, with_credentials
+from worker.section import (
+    DIGEST,
+    HOURS,
+    PREFIX,
+    Credentials,
+    Name,
+    Seconds,
+    Section,
+    Share,
+    faults,
+    lay_in_secret,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from worker.credentials import public_address, read_secret, with_credentials
-
-NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-PREFIX = r"^[A-Za-z0-9._-]{1,64}$"
-HOURS = r"^\d\d:\d\d-\d\d:\d\d$"
-DIGEST = r"^[0-9a-f]{64}$"
-PATTERN_MEANS = {
-    NAME: "lower-case letters, digits, - and _, at most 63, the first a letter or digit",
-    PREFIX: "letters, digits, dot, - and _, at most 64",
-    HOURS: 'two times of day, for example "07:00-19:30"',
-    DIGEST: "64 hexadecimal digits, lower case",
-}
-"""What each pattern asks for, in words."""
-
-Name = Annotated[str, Field(pattern=NAME)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Share, Share]
-
 Scheme = Literal["rtsp", "rtsps", "http", "https", "file", "device", "demo"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 MAX_CAMERAS = 256
 NO_CAMERAS = "no camera is named; add a table [cameras.NAME] with a url"
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are an error, values do not change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-def faults(*found: tuple[tuple[str, ...], str]) -> ValidationError:
-    """Several faults at once, each at its own key below the section that raises them."""
-    return ValidationError.from_exception_data(
-        "configuration",
-        [
-            InitErrorDetails(
-                type=PydanticCustomError("fault", "{text}", {"text": text}), loc=key, input=None
-            )
-            for key, text in found
-        ],
-    )
-
-
-def lay_in_secret(values: Any, name: str) -> Any:
-    """Lay the content of the file that ``<name>_file`` names into ``values`` as ``<name>``.
-
-    It is read while the configuration is checked, so that a missing file is found before
-    anything starts.
-    """
-    key = f"{name}_file"
-    if not isinstance(values, dict) or not isinstance(values.get(key), str | Path):
-        return values
-    if values.get(name):
-        raise faults(((key,), f"{name} and {key} are both set; keep one of them"))
-    try:
-        return {**values, name: read_secret(Path(values[key]))}
-    except ValueError as error:
-        raise faults(((key,), str(error))) from None
-
-
-class Credentials(Section):
-    """User and password of something; the password may lie in a file of its own."""
-
-    username: str | None = Field(None, repr=False)
-    password: SecretStr | None = None
-    password_file: Path | None = Field(
-        None, description="File that holds the password, for example under /run/secrets."
-    )
-
-    @property
-    def secret(self) -> str | None:
-        """The password in the clear. Never log it."""
-        return self.password.get_secret_value() if self.password else None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_password_file(cls, values: Any) -> Any:
-        return lay_in_secret(values, "password")
 
 
 class CameraDefaults(Section):
@@ -115,8 +45,12 @@ class CameraDefaults(Section):
     keyframes_only: bool = Field(
         False, description="Decode keyframes only: a fifth of the cost, one look a GOP."
     )
-    rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    open_timeout_s: Seconds = 10.0
+    rtsp_transport: Literal["tcp", "udp"] = Field(
+        "tcp", description="How RTSP streams come; UDP loses packets, but never stalls for one."
+    )
+    open_timeout_s: Seconds = Field(
+        10.0, description="Longest wait for a connection and its first packet."
+    )
     read_timeout_s: Seconds = Field(10.0, description="Silence after which a camera is down.")
     min_face_px: Annotated[int, Field(ge=6, le=512)] = Field(
         20, description="Smallest face to look for, in pixels of the stream; sets the cost."
@@ -154,7 +88,10 @@ class CameraDefaults(Section):
 class Camera(CameraDefaults, Credentials):
     """One camera. ``url`` is rtsp(s), http(s), a file, a device (/dev/video0) or demo:NAME."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2048, repr=False)]
+    url: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
+        repr=False,
+        description="rtsp(s)://, http(s)://, a file, a device (/dev/video0) or demo:NAME.",
+    )
     realtime: bool = Field(False, description="Play a file at its own pace, as a live camera.")
     loop: bool = Field(False, description="Start a file again at its end.")
 
@@ -208,12 +145,22 @@ class Camera(CameraDefaults, Credentials):
 class Redis(Credentials):
     """Where events go."""
 
-    url: str = Field("redis://127.0.0.1:6379/0", repr=False)
-    prefix: Annotated[str, Field(pattern=PREFIX)] = "maskwatch"
+    url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        description="redis://, rediss:// (TLS) or unix://; without the password.",
+    )
+    prefix: Annotated[str, Field(pattern=PREFIX)] = Field(
+        "maskwatch", description="First part of the name of every key."
+    )
     frames_keep_s: Seconds = Field(3_600.0, description="Age at which frame events are trimmed.")
-    alerts_keep_s: Seconds = 7 * 86_400.0
-    compliance_keep_s: Seconds = 90 * 86_400.0
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    alerts_keep_s: Seconds = Field(7 * 86_400.0, description="Age at which alerts are trimmed.")
+    compliance_keep_s: Seconds = Field(
+        90 * 86_400.0, description="Age at which summaries are trimmed."
+    )
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        2.0, description="Longest wait for a connection and for an answer."
+    )
     queue_events: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
         50_000, description="Events kept in memory while Redis is away."
     )
@@ -246,15 +193,21 @@ class Redis(Credentials):
 class Http(Section):
     """Metrics, health and the live page."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65_535)] = 9_464
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; any but loopback needs a token."
+    )
+    port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        9_464, description="Port to listen on; 0 takes a free one."
+    )
     token: SecretStr | None = Field(
         None, description="Asked for by the live page; needed when host is not loopback."
     )
     token_file: Path | None = Field(
         None, description="File that holds the token, for example under /run/secrets."
     )
-    faces: Literal["pixelated", "clear"] = "pixelated"
+    faces: Literal["pixelated", "clear"] = Field(
+        "pixelated", description="How the live page shows faces."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -287,7 +240,9 @@ class Detection(Section):
 class Tracking(Section):
     """How a face is followed over frames."""
 
-    min_iou: Share = 0.2
+    min_iou: Share = Field(
+        0.2, description="Least overlap of a face with itself in the next frame."
+    )
     min_hits: Annotated[int, Field(ge=1, le=100)] = Field(
         2, description="Detections before a track gets its id."
     )
@@ -301,9 +256,15 @@ class Inference(Section):
     digest: Annotated[str, Field(pattern=DIGEST)] | None = Field(
         None, description="Refuse to start with a model of another digest."
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    batch_size: Annotated[int, Field(ge=1, le=512)] = 32
-    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = 10.0
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where the classifier runs; auto takes a GPU where there is one."
+    )
+    batch_size: Annotated[int, Field(ge=1, le=512)] = Field(
+        32, description="Crops of all cameras that are classified at once, at most."
+    )
+    batch_wait_ms: Annotated[float, Field(ge=0, le=1_000)] = Field(
+        10.0, description="Longest wait for a batch to fill."
+    )
 
 
 class Deciding(Section):
@@ -312,7 +273,7 @@ class Deciding(Section):
     min_face_px: Annotated[int, Field(ge=4, le=512)] = Field(
         12, description="Faces narrower than this are unknown: too_small."
     )
-    min_sharpness: Annotated[float, Field(ge=0)] = Field(
+    min_sharpness: Annotated[float, Field(ge=0, le=100_000)] = Field(
         12.0, description="Variance of the Laplacian under which a face is unknown: blurred."
     )
     enter: Share = Field(0.65, description="Share of the evidence a new label needs.")
@@ -329,7 +290,9 @@ class Worker(Section):
         ["rtsp", "rtsps", "http", "https", "file", "device"],
         description="Kinds of sources that cameras may name.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level of what is logged."
+    )
 
     @property
     def identity(self) -> str:

@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from worker.config import NO_CAMERAS, PATTERN_MEANS, Camera, Section, Settings
+from worker.config import NO_CAMERAS, Camera, Settings
 from worker.credentials import scrub
+from worker.section import PATTERN_MEANS, Section
 from worker.toml_lines import Key, line_numbers
 
 PREFIX = "MASKWATCH_"
