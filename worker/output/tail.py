@@ -172,10 +172,10 @@ def line(document: Mapping[str, Any]) -> str:
     kind = str(document.get("schema", "")).removeprefix("maskwatch.").partition("/")[0]
     try:
         told = _TELL[kind](document)
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         told = json.dumps(document)
     time_of_day = str(document.get("captured_at") or document.get("occurred_at"))[11:23]
-    text = f"{time_of_day:12}  {document.get('camera_id', '?'):12}  {told}"
+    text = f"{time_of_day:12}  {str(document.get('camera_id', '?')):12}  {told}"
     ascii_only = text.encode("ascii", "backslashreplace").decode()
     return "".join(c if c.isprintable() else "?" for c in ascii_only)[:LINE_CHARS]
 
