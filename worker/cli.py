@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from worker import __version__, console
+
+if TYPE_CHECKING:
+    from worker.faces.detect import Detector
+    from worker.inference.artifact import Artifact
+    from worker.inference.engine import Engine
 
 app = typer.Typer(
     name="maskwatch",
@@ -133,6 +138,79 @@ def tail(
 
 
 @app.command()
+def predict(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the annotated pictures.")],
+    model: ModelOption = None,
+    detector: DetectorOption = None,
+    min_face_px: MinFaceOption = 12,
+) -> None:
+    """Draw the faces of pictures: green with a mask, red without, orange incorrectly.
+
+    Prints one line of JSON a picture.
+    """
+    from worker.config import Deciding
+    from worker.errors import WorkError
+    from worker.evaluation.predict import Predictor, plan
+    from worker.evaluation.predict import run as run_predictions
+
+    found, artifact, engine = _models(model, detector, min_face_px)
+    predictor = Predictor(found, engine, artifact.rule, Deciding(), artifact.threshold)
+    failed = run_predictions(
+        plan(pictures, out),
+        predictor,
+        on_picture=_say,
+        on_fault=lambda fault: print(f"maskwatch: {fault}", file=sys.stderr),
+    )
+    if failed:
+        raise WorkError(f"{failed} pictures could not be used; the reasons are above")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        Path, typer.Option("--data", help="PASCAL VOC: a folder with images/ and annotations/.")
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures here as JSON.")
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", help="Only these: a file with the name of one a line."),
+    ] = None,
+    model: ModelOption = None,
+    detector: DetectorOption = None,
+    min_face_px: MinFaceOption = 8,
+) -> None:
+    """Measure finding and classifying on annotated pictures."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from worker.evaluation import evaluate as evaluation
+    from worker.evaluation.summary import table
+
+    found, artifact, engine = _models(model, detector, min_face_px)
+    stems = evaluation.read_stems(pictures) if pictures else None
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True) as progress:
+        task = progress.add_task("evaluating")
+        result = evaluation.evaluate(
+            data,
+            found,
+            engine,
+            artifact.rule,
+            stems,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    for skipped in result.report.skipped:
+        errors.print(f"left out: {skipped.path}: {skipped.reason}", soft_wrap=True, markup=False)
+    title = f"{data}: {found.name}, {artifact.name} {artifact.version}"
+    Console().print(table(result.outcomes, result.figures, title))
+    if json_file:
+        console.write(json_file, result.to_json() + "\n")
+
+
+@app.command()
 def bench(
     clip: Annotated[
         Path | None,
@@ -158,6 +236,21 @@ def bench(
 
     load = Load(clip, seconds, cameras, fps, min_face_px=min_face_px, detector=detector)
     run_bench(load, report_loop=report_loop, as_json=as_json)
+
+
+def _models(
+    model: Path | None, detector: str | None, min_face_px: int
+) -> tuple[Detector, Artifact, Engine]:
+    """The detector, the classifier's artifact, and the artifact on the CPU or GPU."""
+    from worker.config import Detection
+    from worker.faces.detect import open_detector
+    from worker.inference.artifact import load
+    from worker.inference.engine import open_engine
+    from worker.models import default_classifier
+
+    artifact = load(model or default_classifier(), kind="classifier")
+    found = open_detector(detector or Detection().detector, min_face_px=min_face_px)
+    return found, artifact, open_engine(artifact)
 
 
 def _say(text: str) -> None:
