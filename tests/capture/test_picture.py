@@ -1,0 +1,61 @@
+"""Pixels of a decoded frame."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import VideoReformatter
+
+from worker.capture.picture import AvPicture
+
+
+def picture(pixel_format: str, luma: int, *, size: tuple[int, int] = (70, 50)) -> AvPicture:
+    """A plain picture; 70 pixels are no multiple of what decoders align lines to."""
+    frame = av.VideoFrame(*size, pixel_format)
+    for number, plane in enumerate(frame.planes):
+        plane.update(bytes([luma if number == 0 else 128]) * plane.buffer_size)
+    return AvPicture(frame, VideoReformatter())
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "nv12", "gray", "yuv444p"])
+def test_gray_is_a_view_of_the_luma(pixel_format: str) -> None:
+    """The luma is not copied, and has the size of the picture, not of its lines."""
+    gray = picture(pixel_format, 77).gray()
+    assert gray.shape == (50, 70)
+    assert gray.base is not None
+    assert (gray == 77).all()
+
+
+def test_gray_of_other_formats_is_converted() -> None:
+    """Ten bits become eight."""
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 200, np.uint8), format="bgr24")
+    deep = frame.reformat(format="yuv420p10le")
+    gray = AvPicture(deep, VideoReformatter()).gray()
+    assert gray.dtype == np.uint8
+    assert abs(int(gray.mean()) - 188) < 16
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "luma", "level"),
+    [("yuv420p", 235, 255), ("yuv420p", 16, 0), ("yuvj420p", 255, 255), ("yuvj420p", 16, 16)],
+)
+def test_bgr_minds_the_range(pixel_format: str, luma: int, level: int) -> None:
+    """Video range is stretched, full range (JPEG) is not."""
+    bgr = picture(pixel_format, luma).bgr()
+    assert bgr.shape == (50, 70, 3)
+    assert abs(int(bgr[25, 35, 0]) - level) <= 1
+
+
+def test_bgr_is_converted_once() -> None:
+    """A second look costs nothing."""
+    seen = picture("yuv420p", 128)
+    assert seen.bgr() is seen.bgr()
+
+
+def test_pixels_outlive_the_picture() -> None:
+    """An array keeps the buffer alive that it looks at."""
+    bgr = picture("yuv420p", 235).bgr()
+    for _ in range(20):
+        picture("yuv420p", 16).bgr()
+    assert (bgr >= 254).all()
