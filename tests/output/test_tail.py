@@ -80,6 +80,7 @@ def test_following_goes_on_after_an_outage(own_redis: RedisServer, rig_for: Make
     own_redis.start()
     rig = rig_for(own_redis).start()
     with following(own_redis.url) as got:
+        reading(own_redis)
         rig.frames(1)
         assert got.get(timeout=10)["seq"] == 0
         kill(own_redis)

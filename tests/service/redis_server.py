@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from worker.output.embedded import RedisServer, valkey_binary
 
@@ -28,8 +30,9 @@ def binary_of(name: str) -> Path:
 
 
 def client_of(server: RedisServer, password: str | None = None) -> redis.Redis:
-    """A client that speaks text."""
-    return redis.Redis(port=server.port, password=password, decode_responses=True)
+    """A client that speaks text and tries once."""
+    once = Retry(NoBackoff(), 0)
+    return redis.Redis(port=server.port, password=password, decode_responses=True, retry=once)
 
 
 def kill(server: RedisServer) -> None:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Document = dict[str, Any]
 
 READ_COUNT = 100
-LOOK_AGAIN_S = 2.0
+LOOK_AGAIN_S = 1.0
 PAUSE_S = (0.1, 2.0)
 LINE_CHARS = 1_000
 
@@ -175,7 +175,7 @@ def line(document: Mapping[str, Any]) -> str:
     except (KeyError, TypeError, ValueError, AttributeError):
         told = json.dumps(document)
     time_of_day = str(document.get("captured_at") or document.get("occurred_at"))[11:23]
-    text = f"{time_of_day:12}  {str(document.get('camera_id', '?')):12}  {told}"
+    text = f"{time_of_day:12}  {document.get('camera_id', '?')!s:12}  {told}"
     ascii_only = text.encode("ascii", "backslashreplace").decode()
     return "".join(c if c.isprintable() else "?" for c in ascii_only)[:LINE_CHARS]
 
