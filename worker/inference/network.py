@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -167,9 +168,9 @@ def _mobilenet(classes: int) -> nn.Module:
     """MobileNetV3-small with a new last layer, as in section 3.3.2 of the report."""
     from torchvision.models import mobilenet_v3_small  # noqa: PLC0415 (only training needs it)
 
-    network: nn.Module = mobilenet_v3_small(weights=None)
-    network.classifier[-1] = nn.Linear(1024, classes)  # type: ignore[operator, index]
-    return network
+    network: Any = mobilenet_v3_small(weights=None)
+    network.classifier[-1] = nn.Linear(1024, classes)
+    return cast("nn.Module", network)
 
 
 NETWORKS: dict[str, Definition] = {

@@ -1,0 +1,153 @@
+"""The model card: what a model is, what it learned from, what it is worth, where it fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.runs import Run
+from worker.inference.artifact import Manifest
+from worker.records import CLASSES
+
+DATA: dict[str, str] = {
+    "face-mask-detection": (
+        "Face Mask Detection (andrewmvd, Kaggle; CC0 1.0), boxes and labels of its authors"
+    ),
+    "faces-close-up": (
+        "pictures with one near face (chandrikadeb7/Face-Mask-Detection; MIT; collected from the "
+        "web by its authors), labels by folder, boxes by CenterFace"
+    ),
+    "people-at-work": (
+        "people on construction sites and in halls (the public safety-helmet set as re-published "
+        "in TigerandRosa/paper_code, Apache-2.0); boxes where two detectors agree, taken as bare"
+    ),
+}
+"""Where known sources come from, and their licences."""
+
+
+def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    lines = [
+        f"# {manifest.name} {manifest.version}",
+        "",
+        f"Classifies one face crop as {_listed(manifest.classes)}. Network `{manifest.network}`, "
+        f"{run.recipe.rule.size_px} px crops, BGR; normalisation and calibration are in the graph.",
+        "Made by `maskwatch-train`; `manifest.json` says how crops are cut.",
+        "",
+        "## Data",
+        "",
+        *(f"- {DATA.get(source, source)}." for source in evaluation["sources"]),
+        "- Made while training: masks drawn on bare faces, masks pulled below the nose (drawn, "
+        "or taken from another face), small, blurred, noisy, dark and strongly compressed crops.",
+        "",
+        f"Split {evaluation['split']}. Faces: "
+        + ", ".join(f"{count} {part}" for part, count in evaluation["faces"].items())
+        + ". `test-pictures.txt` names the pictures that training never saw.",
+        "",
+        "## Figures",
+        "",
+        "On the test part, with 95 % intervals by bootstrap over pictures. Positive is "
+        "`with_mask`; two-class figures compare p(with) and p(without).",
+        "",
+    ]
+    for source, found in evaluation["sources"].items():
+        lines += [f"### {source}, annotated boxes", "", *tables(found), ""]
+    for source, found in evaluation["by_detector"].items():
+        lines += [f"### {source}, the detector's boxes", "", *tables(found), ""]
+    if "pooled" in evaluation:
+        lines += _pooled(evaluation["pooled"])
+    lines += [
+        f"Threshold {manifest.threshold:g} on p(with) against p(without), chosen "
+        f"{evaluation['threshold_chosen']}.",
+        "",
+        *_notes(evaluation),
+        "## Limits",
+        "",
+        "- Learned from web pictures of few regions and years; nothing is known about how well "
+        "it does for ages, skin tones or kinds of masks that are rare there.",
+        "- Scarves, hands, microphones and beards before the mouth are rare in the data.",
+        "- Below 12 px a face has too little in it; the worker says `too_small` by default.",
+        "- It tells whether a mask is seen, not whether it protects, and no identity.",
+        "",
+        "## How to make it again",
+        "",
+        "```",
+        *_commands(run),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def tables(found: dict[str, Any]) -> list[str]:
+    """Figures of one set of faces as Markdown tables."""
+    two, small = found["two_classes"], found["below_20px"]
+    lines = [
+        f"{found['faces']} faces in {found['pictures']} pictures.",
+        "",
+        "| two classes | all | below 20 px |",
+        "|---|---|---|",
+    ]
+    for name, title in (
+        ("precision", "precision"),
+        ("recall", "recall"),
+        ("specificity", "specificity"),
+        ("npv", "negative predictive value"),
+        ("f1", "F1"),
+    ):
+        lines.append(f"| {title} | {_figure(two, name)} | {_figure(small, name)} |")
+    three = found.get("three_classes")
+    if three is not None and three["recall"][2] is not None:
+        lines += ["", "| three classes | |", "|---|---|"]
+        for name, title in (
+            ("recall_of_third", "recall of the third class"),
+            ("macro_f1", "macro F1"),
+            ("accuracy", "accuracy"),
+            ("ece", "calibration error (ECE)"),
+        ):
+            lines.append(f"| {title} | {_figure(three, name)} |")
+        lines += ["", "| is \\ said | " + " | ".join(CLASSES) + " |", "|---|---|---|---|"]
+        for name, row in zip(CLASSES, three["confusion"], strict=True):
+            lines.append(f"| {name} | " + " | ".join(str(count) for count in row) + " |")
+    return lines
+
+
+def _pooled(pooled: dict[str, Any]) -> list[str]:
+    """The figures of the five-fold, which has more faces of the third class than a test part."""
+    lines = [
+        "### The recipe by a grouped five-fold, pooled",
+        "",
+        "Five models of this recipe, each judged on the pictures that it did not see.",
+        "",
+    ]
+    for source, found in pooled["sources"].items():
+        lines += [f"#### {source}", "", *tables(found), ""]
+    return lines
+
+
+def _notes(evaluation: dict[str, Any]) -> list[str]:
+    notes = evaluation.get("notes", [])
+    return [*(f"- {note}" for note in notes), ""] if notes else []
+
+
+def _figure(measures: dict[str, Any], name: str) -> str:
+    value = measures[name]
+    if value is None:
+        return "n/a"
+    interval = measures.get("intervals", {}).get(name)
+    if not interval or interval[0] is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names[:-1]) + f" or `{names[-1]}`"
+
+
+def _commands(run: Run) -> list[str]:
+    folders = [folder.name for folder in run.data]
+    prepared = " ".join(f"--data {name}" for name in folders)
+    return [
+        f"maskwatch-train fit {prepared} --recipe recipe.json --out {run.folder.path.name}",
+        f"maskwatch-train evaluate {run.folder.path.name}",
+        f"maskwatch-train export {run.folder.path.name} --out DIR",
+    ]

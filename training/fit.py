@@ -1,0 +1,308 @@
+"""Weights out of faces: the training loop, resumable to the same result.
+
+All chance depends on the recipe's seed and the number of the epoch, so a run that was killed
+goes on from its last epoch as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.batches import Batch, TrainingBatches, plain_crops
+from training.checkpoint import (
+    Progress,
+    gathered,
+    group_of,
+    load_checkpoint,
+    load_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from training.faces import Faces
+from training.recipe import Recipe
+from training.runs import RunFolder, load_run
+from worker.errors import ConfigError, WorkError
+from worker.inference.artifact import Calibration
+from worker.inference.network import Probabilities, definition
+
+CHUNK = 256
+"""Crops of one forward pass where no gradient is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        train_loss: mean over its steps, of augmented crops.
+        validation_loss: cross entropy of plain crops; nan where there is no validation part.
+        validation_right: share of them that are classified rightly.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    validation_right: float
+    learning_rate: float
+    best: bool
+
+
+class Trainer:
+    """One run: a recipe, the faces it is for, and the folder it writes into.
+
+    Args:
+        recipe: what is done.
+        train: faces to learn from.
+        validation: faces that choose the epoch; may be empty.
+        folder: checkpoints and logs; what it holds already is resumed.
+        device: ``cpu`` or ``cuda``; on CUDA with mixed precision.
+    """
+
+    def __init__(
+        self, recipe: Recipe, train: Faces, validation: Faces, folder: RunFolder, device: str
+    ) -> None:
+        _demand_every_class(train, recipe)
+        self._recipe = recipe
+        self._folder = folder
+        self._device = torch.device(device)
+        torch.manual_seed(recipe.seed)
+        self._model = new_model(recipe).to(self._device)
+        self._batches = TrainingBatches(train, recipe)
+        self._optimizer = _optimizer(self._model.network, recipe)
+        self._average = {k: v.clone() for k, v in self._model.network.state_dict().items()}
+        self._best = dict(self._average)
+        self._progress = Progress()
+        self._teachers = [load_run(path).model().to(self._device) for path in recipe.teachers]
+        self._validation = _validation_set(validation, recipe)
+        weights = recipe.class_weights
+        self._class_weights = torch.tensor(weights, device=self._device) if weights else None
+        if folder.checkpoint.exists():
+            self._resume()
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that lie behind, those before a resume included."""
+        return self._progress.epoch
+
+    def run(self, told: Callable[[Epoch], None]) -> None:
+        """Train to the end of the recipe, or until it gets no better.
+
+        Args:
+            told: called after each epoch, when its checkpoint is on the disk.
+
+        Raises:
+            WorkError: the loss is not a number; the last good checkpoint is kept.
+        """
+        while self._progress.epoch < self._recipe.epochs and not self._stale():
+            epoch = self._one_epoch(self._progress.epoch)
+            self._progress.epoch += 1
+            if epoch.best:
+                self._progress.best_loss = epoch.validation_loss
+                self._progress.best_epoch = epoch.number
+                self._best = {k: v.clone() for k, v in self._averaged().items()}
+            self._folder.log(epoch)
+            self._save()
+            told(epoch)
+        self._folder.write_weights(self._best if len(self._validation[1]) else self._averaged())
+
+    def _one_epoch(self, number: int) -> Epoch:
+        torch.manual_seed(hash((self._recipe.seed, number)) % 2**63)
+        self._model.train()
+        losses: list[float] = []
+        rate = 0.0
+        for step, batch in enumerate(self._batches.epoch(number)):
+            rate = self._set_rate(number + step / self._batches.steps)
+            loss = self._step(batch)
+            if not math.isfinite(loss):
+                raise WorkError(
+                    f"the loss is {loss} in epoch {number + 1}, step {step + 1}; the checkpoint "
+                    f"of epoch {number} is kept in {self._folder.path}: resume it with a lower "
+                    "learning rate"
+                )
+            losses.append(loss)
+        validation_loss, right = self._validate()
+        best = math.isnan(validation_loss) or validation_loss < self._progress.best_loss
+        return Epoch(number + 1, float(np.mean(losses)), validation_loss, right, rate, best)
+
+    def _step(self, batch: Batch) -> float:
+        pixels = torch.from_numpy(batch.crops).to(self._device, non_blocking=True)
+        labels = torch.from_numpy(batch.labels).to(self._device, non_blocking=True)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._on_cuda):
+            loss = self._loss(self._model.logits(pixels).float(), labels, pixels)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        self._follow()
+        return float(loss.detach())
+
+    def _loss(self, logits: Tensor, labels: Tensor, pixels: Tensor) -> Tensor:
+        loss = functional.cross_entropy(
+            logits, labels, self._class_weights, label_smoothing=self._recipe.label_smoothing
+        )
+        if not self._teachers:
+            return loss
+        with torch.no_grad():
+            opinion = torch.stack([teacher(pixels) for teacher in self._teachers]).mean(0)
+        learned = functional.kl_div(
+            functional.log_softmax(logits, 1), opinion, reduction="batchmean"
+        )
+        return (1 - self._recipe.distil) * loss + self._recipe.distil * learned
+
+    def _follow(self) -> None:
+        """Let the averaged weights follow by one step; early on they follow faster."""
+        if not self._recipe.ema:
+            return
+        step = int(next(iter(self._optimizer.state.values()))["step"])
+        decay = min(self._recipe.ema, (1 + step) / (10 + step))
+        for name, value in self._model.network.state_dict().items():
+            average = self._average[name]
+            if average.dtype.is_floating_point:
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
+
+    def _averaged(self) -> dict[str, Tensor]:
+        return self._average if self._recipe.ema else self._model.network.state_dict()
+
+    def _validate(self) -> tuple[float, float]:
+        crops, labels = self._validation
+        if not len(labels):
+            return math.nan, math.nan
+        held = {k: v.clone() for k, v in self._model.network.state_dict().items()}
+        self._model.network.load_state_dict(self._averaged())
+        logits = logits_of(self._model, crops)
+        self._model.network.load_state_dict(held)
+        truth = torch.from_numpy(labels)
+        loss = functional.cross_entropy(logits, truth)
+        return float(loss), float((logits.argmax(1) == truth).float().mean())
+
+    def _set_rate(self, epoch: float) -> float:
+        recipe = self._recipe
+        share = 1.0
+        if epoch < recipe.warmup_epochs:
+            share = (epoch + 0.05) / recipe.warmup_epochs
+        elif recipe.schedule == "cosine":
+            left = (epoch - recipe.warmup_epochs) / max(recipe.epochs - recipe.warmup_epochs, 1)
+            share = 0.5 + 0.5 * math.cos(math.pi * min(left, 1.0))
+        rate = recipe.learning_rate * share
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _stale(self) -> bool:
+        patience = self._recipe.patience
+        return patience is not None and (
+            self._progress.epoch - self._progress.best_epoch >= patience
+        )
+
+    def _save(self) -> None:
+        tensors = gathered(
+            model=self._model.network.state_dict(),
+            average=self._average,
+            best=self._best,
+            optimizer=optimizer_tensors(self._optimizer),
+        )
+        copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        save_checkpoint(self._folder.checkpoint, self._recipe.network, copies, self._progress)
+
+    def _resume(self) -> None:
+        path = self._folder.checkpoint
+        tensors, self._progress = load_checkpoint(path, self._recipe.network)
+        tensors = {name: tensor.to(self._device) for name, tensor in tensors.items()}
+        load_weights(self._model.network, group_of(tensors, "model"), path)
+        self._average = group_of(tensors, "average")
+        self._best = group_of(tensors, "best")
+        restore_optimizer(self._optimizer, group_of(tensors, "optimizer"))
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self._device.type == "cuda"
+
+
+def new_model(recipe: Recipe) -> Probabilities:
+    """An untrained network of a recipe, or one that starts from its weights file.
+
+    Raises:
+        ConfigError: the weights cannot be read, or are of another network.
+    """
+    made = definition(recipe.network)
+    network = made.make(recipe.classes)
+    if recipe.start_from is not None:
+        _start_from(network, recipe.start_from)
+    if recipe.freeze_body:
+        layers = list(network.parameters())
+        for parameter in layers[:-2]:  # all but weight and bias of the last layer
+            parameter.requires_grad = False
+    return Probabilities(network, made.normalisation, Calibration())
+
+
+def logits_of(model: Probabilities, crops: NDArray[np.uint8]) -> Tensor:
+    """Logits ``(N, classes)`` on the CPU, before calibration. Leaves the model in eval mode."""
+    model.eval()
+    device = model.mean.device
+    with torch.inference_mode():
+        parts = [
+            model.logits(torch.from_numpy(crops[i : i + CHUNK]).to(device)).float().cpu()
+            for i in range(0, len(crops), CHUNK)
+        ]
+    return torch.cat(parts)
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The optimiser; biases and normalisations are not decayed."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(trained, lr=recipe.learning_rate)
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _validation_set(faces: Faces, recipe: Recipe) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Plain crops by the annotated and by the detector's boxes, and their labels."""
+    if not len(faces):
+        return np.zeros((0, 1, 1, 3), np.uint8), np.zeros(0, np.int64)
+    crops = [plain_crops(faces, recipe.rule)]
+    if recipe.augmentation is not None:
+        crops.append(plain_crops(faces, recipe.rule, detected=True))
+    return np.concatenate(crops), np.tile(faces.labels, len(crops))
+
+
+def _start_from(network: nn.Module, path: Path) -> None:
+    """Take over the weights of a file that fit; the last layer may have other classes."""
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}); name a safetensors file") from error
+    own = network.state_dict()
+    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    if len(fitting) < len(own) - 2:  # weight and bias of the last layer may be missing
+        raise ConfigError(
+            f"{path} holds {len(fitting)} of the {len(own)} tensors of this network; it is of "
+            "another one"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _demand_every_class(faces: Faces, recipe: Recipe) -> None:
+    counts = np.bincount(faces.labels, minlength=recipe.classes) if len(faces) else [0]
+    missing = [name for name, n in zip(recipe.class_names, counts, strict=False) if n == 0]
+    if missing or not len(faces):
+        raise ConfigError(
+            f"the training part has no example of {', '.join(missing) or 'any class'}; add "
+            "pictures, take another --seed, or train --classes 2"
+        )

@@ -1,0 +1,145 @@
+"""What a training run does, as a record that is written beside what it made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.augment import Augmentation
+from worker.errors import ConfigError
+from worker.inference.align import CropRule
+from worker.inference.network import definition
+from worker.records import CLASSES, ClassName
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Recipe(BaseModel):
+    """Everything that decides which weights come out, but for the data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: str
+    classes: Literal[2, 3] = 3
+    margin: float = Field(0.2, ge=0, le=1, description="Around the box, of its longer side.")
+    square: bool = True
+    seed: int = Field(0, ge=0)
+    split: Literal["picture", "face"] = "picture"
+    fold: int | None = Field(None, ge=0, description="Held out of a five-fold instead of a split.")
+
+    epochs: Count = 40
+    batch_size: int = Field(128, ge=0, description="0 takes the whole set in one step.")
+    faces_per_epoch: int | None = Field(None, ge=1, description="Default: as many as there are.")
+    class_shares: tuple[float, ...] | None = Field(
+        None, description="Share of each class among the faces that are drawn; default: as is."
+    )
+    source_weights: dict[str, float] = Field(
+        default_factory=dict, description="How often a source is drawn, against others of a class."
+    )
+    augmentation: Augmentation | None = None
+
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: Positive = 3e-3
+    weight_decay: float = Field(0.02, ge=0)
+    warmup_epochs: int = Field(2, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    class_weights: tuple[float, ...] | None = Field(None, description="In the loss.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    ema: float = Field(0.0, ge=0, lt=1, description="Decay a step of the averaged weights.")
+    patience: Count | None = Field(None, description="Epochs without a better validation loss.")
+
+    start_from: Path | None = Field(None, description="A local safetensors file of weights.")
+    freeze_body: bool = Field(False, description="Train the last layer alone.")
+    teachers: tuple[Path, ...] = Field((), description="Run folders whose opinion is learned.")
+    distil: float = Field(0.7, ge=0, le=1, description="Weight of the teachers' opinion.")
+
+    @property
+    def rule(self) -> CropRule:
+        """How crops are cut, in training as in the worker."""
+        return CropRule(definition(self.network).size_px, self.margin, self.square)
+
+    @property
+    def class_names(self) -> tuple[ClassName, ...]:
+        """The classes that are trained."""
+        return CLASSES[: self.classes]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in ("class_weights", "class_shares"):
+            values = getattr(self, name)
+            if values is not None and len(values) != self.classes:
+                raise ValueError(f"{name} has {len(values)} values for {self.classes} classes")
+        return self
+
+
+def recipe(values: dict[str, object]) -> Recipe:
+    """A checked recipe.
+
+    Raises:
+        ConfigError: a value is wrong; the sentence names it.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "recipe"
+        raise ConfigError(f"{key}: {first['msg']}; correct the option") from None
+
+
+def _report(network: str, **changes: object) -> Recipe:
+    """Sections 3.2.4 and 3.2.5 of the report: Adam at 0.07, thirty steps of the whole set."""
+    values: dict[str, object] = {
+        "network": network,
+        "classes": 2,
+        "margin": 0.0,
+        "square": False,
+        "epochs": 30,
+        "batch_size": 0,
+        "optimizer": "adam",
+        "learning_rate": 0.07,
+        "weight_decay": 0.0,
+        "warmup_epochs": 0,
+        "schedule": "constant",
+    }
+    return Recipe.model_validate({**values, **changes})
+
+
+SHIPPED = Recipe(
+    network="residual-16",
+    epochs=60,
+    faces_per_epoch=6_000,
+    class_shares=(0.42, 0.45, 0.13),
+    source_weights={"people-at-work": 0.35},
+    augmentation=Augmentation(),
+    label_smoothing=0.03,
+    ema=0.995,
+)
+
+PRESETS: dict[str, Recipe] = {
+    "shipped": SHIPPED,
+    "teacher": SHIPPED.model_copy(update={"network": "residual-32", "epochs": 40}),
+    "report-2-50-50": _report("report-cnn-2", class_weights=(50.0, 50.0)),
+    "report-3-50-50": _report("report-cnn-3", class_weights=(50.0, 50.0)),
+    "report-3-70-30": _report("report-cnn-3", class_weights=(70.0, 30.0)),
+    "report-2-60-40": _report("report-cnn-2", class_weights=(60.0, 40.0)),
+    "report-3-60-40": _report("report-cnn-3", class_weights=(60.0, 40.0)),
+    "report-transfer": _report("mobilenet-v3-small", freeze_body=True),
+}
+"""Recipes by name. Those that begin with ``report-`` are the rows of the report's table."""
+
+
+def preset(name: str) -> Recipe:
+    """The preset of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ConfigError(
+            f"there is no preset {name!r}; take one of {', '.join(PRESETS)}"
+        ) from None

@@ -1,0 +1,252 @@
+"""The folder of one run: what was done, with which code, how it went, and what came out.
+
+recipe.json             the recipe and the prepared folders
+state.json              versions, git state, time
+log.csv                 one line an epoch
+curve.png               losses over the epochs
+checkpoint.safetensors  to resume from
+weights.safetensors     the result
+evaluation.json         what evaluate found; export asks for it
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from training.checkpoint import load_weights
+from training.recipe import Recipe
+from worker.errors import ConfigError, WorkError
+from worker.inference.artifact import Calibration
+from worker.inference.network import Probabilities, definition
+
+if TYPE_CHECKING:
+    from training.fit import Epoch
+
+RECIPE = "recipe.json"
+LOG = "log.csv"
+WEIGHTS = "weights.safetensors"
+EVALUATION = "evaluation.json"
+
+
+class RunRecord(BaseModel):
+    """The content of ``recipe.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recipe: Recipe
+    data: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's files."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state lies from which a run is resumed."""
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """Where the result lies."""
+        return self.path / WEIGHTS
+
+    @property
+    def evaluation(self) -> Path:
+        """Where the figures lie."""
+        return self.path / EVALUATION
+
+    def log(self, epoch: Epoch) -> None:
+        """Add a line to the log."""
+        row = asdict(epoch)
+        file = self.path / LOG
+        new = not file.exists()
+        with file.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+    def read_log(self) -> list[dict[str, str]]:
+        """The log; of an epoch that was done twice, the last line counts."""
+        try:
+            with (self.path / LOG).open(newline="", encoding="utf-8") as stream:
+                rows = {int(row["number"]): row for row in csv.DictReader(stream)}
+        except FileNotFoundError:
+            return []
+        return [rows[number] for number in sorted(rows)]
+
+    def write_weights(self, weights: dict[str, Tensor]) -> None:
+        """Write the result, whole or not at all.
+
+        Raises:
+            WorkError: the disk does not take it.
+        """
+        beside = self.path / f".{WEIGHTS}.part"
+        try:
+            save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, beside)
+            beside.replace(self.weights)
+        except (OSError, SafetensorError) as error:
+            beside.unlink(missing_ok=True)
+            raise WorkError(f"{self.weights} cannot be written ({error}); free space") from error
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a document, whole or not at all."""
+        beside = self.path / f".{name}.part"
+        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        beside.replace(self.path / name)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that was started before, as its folder tells it."""
+
+    folder: RunFolder
+    recipe: Recipe
+    data: tuple[Path, ...]
+
+    def weights(self) -> dict[str, Tensor]:
+        """The trained weights.
+
+        Raises:
+            ConfigError: there are none yet, or they are damaged.
+        """
+        try:
+            return load_file(self.folder.weights)
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(
+                f"{self.folder.weights} cannot be read ({error}); let maskwatch-train fit finish "
+                f"the run {self.folder.path}"
+            ) from error
+
+    def model(self, calibration: Calibration | None = None) -> Probabilities:
+        """The trained network, in eval mode.
+
+        Raises:
+            ConfigError: its weights are missing, damaged or of another network.
+        """
+        made = definition(self.recipe.network)
+        network = made.make(self.recipe.classes)
+        load_weights(network, self.weights(), self.folder.weights)
+        return Probabilities(network, made.normalisation, calibration or Calibration()).eval()
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """The figures of ``evaluate``.
+
+        Raises:
+            ConfigError: it was not evaluated.
+        """
+        try:
+            figures: dict[str, Any] = json.loads(self.folder.evaluation.read_text("utf-8"))
+        except (OSError, ValueError):
+            raise ConfigError(
+                f"the run {self.folder.path} was not evaluated; run maskwatch-train evaluate "
+                f"{self.folder.path} first"
+            ) from None
+        return figures
+
+
+def start_run(
+    path: Path, recipe: Recipe, data: Sequence[Path], *, resume: bool, overwrite: bool = False
+) -> RunFolder:
+    """The folder of a new run, or that of one to go on with.
+
+    Args:
+        path: the folder.
+        recipe: a resumed run has to have the same.
+        data: prepared folders.
+        resume: go on where it stopped; where nothing was begun, begin.
+        overwrite: throw away what is there.
+
+    Raises:
+        ConfigError: it exists and neither is wanted, or it was made by another recipe.
+        WorkError: it cannot be written.
+    """
+    record = RunRecord(recipe=recipe, data=tuple(folder.resolve() for folder in data))
+    if overwrite and (path / RECIPE).exists():
+        shutil.rmtree(path)
+    if (path / RECIPE).exists():
+        if not resume:
+            raise ConfigError(
+                f"the run folder {path} exists; go on with it by --resume, throw it away by "
+                "--overwrite, or name another"
+            )
+        before = load_run(path)
+        if (before.recipe, before.data) != (record.recipe, record.data):
+            raise ConfigError(
+                f"the run in {path} was begun with another recipe or other data; resume it with "
+                "the same options, or name another folder"
+            )
+        return RunFolder(path)
+    folder = RunFolder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        folder.write_json(RECIPE, record.model_dump(mode="json"))
+        folder.write_json("state.json", _state())
+    except OSError as error:
+        raise WorkError(
+            f"the run folder {path} cannot be written ({error.strerror}); name another"
+        ) from error
+    return folder
+
+
+def load_run(path: Path) -> Run:
+    """A run by its folder.
+
+    Raises:
+        ConfigError: it is no run folder, or a damaged one.
+    """
+    try:
+        record = RunRecord.model_validate_json((path / RECIPE).read_bytes())
+    except OSError as error:
+        raise ConfigError(
+            f"{path} is no run folder ({RECIPE}: {error.strerror}); name one that "
+            "maskwatch-train fit made"
+        ) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ConfigError(f"{path / RECIPE} is damaged: {first['msg']}; start a new run") from None
+    return Run(RunFolder(path), record.recipe, record.data)
+
+
+def _state() -> dict[str, Any]:
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "git": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """An answer of git about the code that trains; None where there is no git."""
+    try:
+        answer = subprocess.run(  # noqa: S603 (fixed program, fixed arguments)
+            ["git", "-C", str(Path(__file__).parent), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

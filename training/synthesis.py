@@ -1,0 +1,126 @@
+"""Faces that the data lacks: drawn masks on bare faces, and masks pulled down.
+
+The third class has a few dozen examples in public data, so most of what training sees of it
+is made here, from a bare face above and a mask, real or drawn, below the nose.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from worker.inference.align import CropRule, cut
+from worker.records import Box, Image
+
+NOSE_BRIDGE = 0.45
+"""Where the upper edge of a mask lies that is worn correctly, as a share of the face box."""
+
+MASK_COLOURS = (
+    *((235, 206, 160), (225, 190, 140), (240, 225, 190)),  # surgical, light blue, BGR
+    *((245, 245, 245), (225, 228, 230), (200, 225, 200)),  # white, grey, light green
+    *((40, 40, 40), (25, 25, 30), (120, 60, 40), (90, 80, 160)),  # cloth
+)
+
+
+def with_drawn_mask(patch: Image, box: Box, top: float, rng: np.random.Generator) -> Image:
+    """A copy of a patch with a mask painted on its face.
+
+    Args:
+        patch: ``uint8 (H, W, 3) BGR``.
+        box: the face in it.
+        top: upper edge of the mask, as a share of the box's height.
+        rng: chooses colour, outline, folds and shade.
+    """
+    x, y, w, h = box.x1, box.y1, box.width, box.height
+    left, right = rng.uniform(0.0, 0.14, 2)
+    side_drop = rng.uniform(-0.06, 0.10)
+    chin = max(rng.uniform(0.93, 1.06), top + 0.25)
+    nose = rng.uniform(0.42, 0.58)
+    outline = np.array(
+        [
+            (left, top + side_drop),
+            (nose - 0.16, top + 0.01),
+            (nose, top - rng.uniform(0.0, 0.05)),
+            (nose + 0.16, top + 0.01),
+            (1 - right, top + side_drop),
+            (0.95 - right, (top + chin) / 2 + 0.05),
+            (nose + 0.18, chin),
+            (nose - 0.18, chin),
+            (0.05 + left, (top + chin) / 2 + 0.05),
+        ]
+    )
+    corners = outline * (w, h) + (x, y)
+    cover = np.zeros(patch.shape[:2], np.uint8)
+    cv2.fillPoly(cover, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    cloth = _cloth(patch.shape[0], patch.shape[1], y + top * h, h, rng)
+    light = patch.mean() / 255  # a mask in a dark picture is dark
+    cloth *= np.clip(light * 1.5 + rng.uniform(-0.1, 0.25), 0.15, 1.1)
+    if rng.random() < 0.6:
+        _draw_straps(cloth, cover, corners, box, rng)
+    alpha = cover.astype(np.float32)[..., None] / 255
+    mixed = patch * (1 - alpha) + np.clip(cloth, 0, 255) * alpha
+    return np.asarray(mixed, np.uint8)
+
+
+def lowered(
+    bare: tuple[Image, Box], masked: tuple[Image, Box], rule: CropRule, rng: np.random.Generator
+) -> Image:
+    """A crop of a face whose nose shows above a real mask: two faces, one above the other.
+
+    Args:
+        bare: patch and box of the face above.
+        masked: patch and box of the face whose mask is pulled down.
+        rule: how crops are cut.
+        rng: chooses how far the mask is down, and whether nose or mouth show too.
+    """
+    edge = rng.uniform(0.64, 0.92)
+    above = cut(*bare, rule).astype(np.float32)
+    image, box = masked
+    pulled = rng.uniform(0.4, 1.0) * (edge - NOSE_BRIDGE) * box.height
+    below = cut(image, Box(box.x1, box.y1 - pulled, box.x2, box.y2 - pulled), rule)
+    below = below.astype(np.float32)
+    below *= np.clip((above.mean() + 1) / (below.mean() + 1), 0.6, 1.6)
+    size = rule.size_px
+    face = 1 / (1 + 2 * rule.margin)  # share of the crop that the box fills
+    seam = ((1 - face) / 2 + edge * face) * size
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    # The upper edge of a mask hangs through between the cheeks, or stands up at the nose.
+    seam = seam + rng.uniform(-0.08, 0.08) * size * (1 - ((columns / size - 0.5) * 2) ** 2)
+    alpha = np.clip((rows - seam) / rng.uniform(1.0, 4.0) + 0.5, 0, 1)[..., None]
+    return np.asarray(np.clip(above * (1 - alpha) + below * alpha, 0, 255), np.uint8)
+
+
+def _cloth(
+    height: int, width: int, top: float, face_h: float, rng: np.random.Generator
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Colour of a mask over the whole patch: plain, with folds, patterned, shaded."""
+    colour = np.array(MASK_COLOURS[rng.integers(len(MASK_COLOURS))], np.float32)
+    colour = np.clip(colour + rng.normal(0, 12, 3), 0, 255).astype(np.float32)
+    cloth = np.broadcast_to(colour, (height, width, 3)).copy()
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    kind = rng.random()
+    if kind < 0.4:
+        folds = np.sin((rows - top) / max(face_h, 1) * rng.uniform(20, 40))
+        cloth += (folds * rng.uniform(4, 16))[..., None]
+    elif kind < 0.55:
+        pattern = rng.normal(0, 40, (max(2, height // 6), max(2, width // 6), 3))
+        cloth += cv2.resize(pattern.astype(np.float32), (width, height))
+    if rng.random() < 0.5:
+        cloth += ((columns / width - 0.5) * rng.uniform(-70, 70))[..., None]
+    return cloth
+
+
+def _draw_straps(
+    cloth: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    cover: Image,
+    corners: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    box: Box,
+    rng: np.random.Generator,
+) -> None:
+    """Lines from the mask's corners to the ears, of the mask's own colour."""
+    thickness = max(1, round(box.width * 0.02))
+    ear_y = box.y1 + box.height * rng.uniform(0.3, 0.5)
+    for corner, ear_x in ((corners[0], box.x1 - 2), (corners[4], box.x2 + 2)):
+        start = (round(float(corner[0])), round(float(corner[1])))
+        cv2.line(cover, start, (round(ear_x), round(ear_y)), 255, thickness, cv2.LINE_AA)
+    np.clip(cloth, 0, 255, out=cloth)
