@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from output.regenerate import PAGE
 from output.rig import Rig, wait_for
 from service.redis_server import client_of, kill
 
@@ -98,6 +100,19 @@ def test_entries_that_are_no_events_are_skipped(shared_redis: RedisServer) -> No
         client.xadd("maskwatch:alerts", {"event": "[1]"})
         client.xadd("maskwatch:alerts", {"event": '{"camera_id": "hall"}'})
         assert got.get(timeout=10) == {"camera_id": "hall"}
+
+
+def test_the_documented_rights_to_read_are_enough(own_redis: RedisServer, rig_for: Make) -> None:
+    """A user with the rights that the reference names for readers can follow."""
+    [rights] = re.findall(r"A user that only reads:\s+`([^`]+)`", PAGE.read_text(encoding="utf-8"))
+    own_redis.start()
+    with client_of(own_redis) as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", "on", ">pw", *rights.split())
+    rig = rig_for(own_redis).start()
+    with following(own_redis.url.replace("//", "//reader:pw@")) as got:
+        reading(own_redis)
+        rig.frames(1)
+        assert got.get(timeout=10)["seq"] == 0
 
 
 def lines() -> dict[str, str]:
