@@ -21,7 +21,7 @@ RUN apt-get update \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin maskwatch
 COPY --from=build /opt/maskwatch /opt/maskwatch
 # The thresholds keep glibc from giving each frame's buffer back to the kernel: converting a frame
-# costs a quarter then. See docs/design/decisions/0006-malloc-thresholds.md.
+# costs a quarter then. See docs/design/decisions/0006-freed-memory-is-kept.md.
 ENV PATH=/opt/maskwatch/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_MMAP_THRESHOLD_=268435456 \
