@@ -6,25 +6,7 @@ import numpy as np
 import pytest
 
 from worker.errors import ConfigError
-from worker.faces.detect import DETECTORS, decode_points, kept, open_detector
-
-
-def test_decoding_puts_the_box_around_its_point() -> None:
-    """A point at row 5, column 3 with a size of 4 x 2 strides gives the box around it."""
-    heat = np.zeros((8, 8), np.float32)
-    heat[5, 3] = 0.9
-    size = np.zeros((2, 8, 8), np.float32)
-    size[0, 5, 3], size[1, 5, 3] = np.log(4), np.log(2)
-    boxes, scores = decode_points(heat, size, np.zeros_like(size), 0.5)
-    np.testing.assert_allclose(boxes, [[10, 14, 18, 30]], rtol=1e-5)
-    assert scores.tolist() == [pytest.approx(0.9)]
-
-
-def test_overlapping_boxes_are_suppressed_and_clipped() -> None:
-    """Of two boxes on one face the better stays; boxes end at the picture's edge."""
-    boxes = np.array([[-5, 0, 20, 20], [-4, 0, 21, 20], [50, 50, 90, 90]], np.float32)
-    found = kept(boxes, np.array([0.8, 0.9, 0.7], np.float32), 64, 64)
-    assert [face.box for face in found] == [(0, 0, 21, 20), (50, 50, 64, 64)]
+from worker.faces.detect import DETECTORS, open_detector
 
 
 def test_unknown_detector_is_named_with_the_choices() -> None:

@@ -1,0 +1,148 @@
+"""Heat-map detectors: maps to boxes, scaling, sessions, and what is no detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from worker.errors import ModelError
+from worker.faces.detect import open_detector
+from worker.faces.heatmap import (
+    MAX_SESSIONS,
+    NETWORK,
+    HeatmapDetector,
+    decode_points,
+    fitted,
+    kept,
+    open_artifact,
+    open_centerface,
+)
+from worker.inference.align import CropRule
+from worker.inference.artifact import ONNX, Manifest, load, save
+
+
+def bright_spots() -> HeatmapDetector:
+    """A detector for which a bright pixel at a point of the grid is a face of 4 px."""
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["floats"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("MaxPool", ["planes"], ["tops"], kernel_shape=[4, 4], strides=[4, 4]),
+        helper.make_node("Slice", ["tops", "zero", "one", "axis"], ["blue"]),
+        helper.make_node("Div", ["blue", "white"], ["heat"]),
+        helper.make_node("Slice", ["tops", "zero", "two", "axis"], ["pair"]),
+        helper.make_node("Mul", ["pair", "nothing"], ["size"]),
+        helper.make_node("Mul", ["pair", "nothing"], ["offset"]),
+    ]
+    constants = [
+        helper.make_tensor(name, TensorProto.INT64, [1], [value])
+        for name, value in (("zero", 0), ("one", 1), ("two", 2), ("axis", 1))
+    ] + [
+        helper.make_tensor(name, TensorProto.FLOAT, [1], [value])
+        for name, value in (("white", 255.0), ("nothing", 0.0))
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "spots",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, [1, "h", "w", 3])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for name in ("heat", "size", "offset")
+        ],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return HeatmapDetector("spots", model, threshold=0.5, smallest_px=12, min_face_px=12)
+
+
+def test_decoding_puts_the_box_around_its_point() -> None:
+    """A point at row 5, column 3 with a size of 4 x 2 strides gives the box around it."""
+    heat = np.zeros((8, 8), np.float32)
+    heat[5, 3] = 0.9
+    size = np.zeros((2, 8, 8), np.float32)
+    size[0, 5, 3], size[1, 5, 3] = np.log(4), np.log(2)
+    boxes, scores = decode_points(heat, size, np.zeros_like(size), 0.5)
+    np.testing.assert_allclose(boxes, [[10, 14, 18, 30]], rtol=1e-5)
+    assert scores.tolist() == [pytest.approx(0.9)]
+
+
+def test_overlapping_boxes_are_suppressed_and_clipped() -> None:
+    """Of two boxes on one face the better stays; boxes end at the picture's edge."""
+    boxes = np.array([[-5, 0, 20, 20], [-4, 0, 21, 20], [50, 50, 90, 90]], np.float32)
+    found = kept(boxes, np.array([0.8, 0.9, 0.7], np.float32), 64, 64)
+    assert [face.box for face in found] == [(0, 0, 21, 20), (50, 50, 64, 64)]
+
+
+def test_box_comes_back_in_pixels_of_the_picture() -> None:
+    """A spot in a picture that was not a multiple of 32 is found where it is."""
+    image = np.zeros((50, 70, 3), np.uint8)
+    image[21, 41] = 255
+    (face,) = bright_spots().detect(image)
+    assert face.box == (40, 20, 44, 24)
+    assert face.score == 1
+
+
+def test_picture_is_scaled_and_padded_with_black() -> None:
+    """The input has sides that are multiples of 32, black where the picture ends."""
+    pixels, (wide, high) = fitted(np.full((50, 70, 3), 9, np.uint8), 0.5)
+    assert pixels.shape == (32, 64, 3)
+    assert (wide, high) == (35, 25)
+    assert (pixels[:25, :35] == 9).all()
+    assert not pixels[25:].any()
+
+
+@pytest.mark.parametrize("shape", [(4_320, 7_680), (7_680, 4_320)])
+def test_large_pictures_are_bounded(shape: tuple[int, int]) -> None:
+    """Whatever is asked for, the network never sees more than 2,048 px a side."""
+    pixels, _ = fitted(np.zeros((*shape, 3), np.uint8), 2.0)
+    assert max(pixels.shape) == 2_048
+
+
+def test_sessions_are_bounded() -> None:
+    """A source that changes its size for ever does not fill the memory."""
+    detector = bright_spots()
+    for width in range(32, 32 * (MAX_SESSIONS + 4), 32):
+        detector.detect(np.zeros((32, width, 3), np.uint8))
+    assert len(detector._sessions) == MAX_SESSIONS
+
+
+def test_centerface_takes_pixels_as_they_are() -> None:
+    """Black pixels give no face, and the graph takes uint8 BGR."""
+    detector = open_centerface(12)
+    assert detector.detect(np.zeros((64, 96, 3), np.uint8)) == []
+
+
+def _manifest(**changes: object) -> Manifest:
+    values = {
+        "schema": "maskwatch.artifact/1",
+        "kind": "detector",
+        "name": "tiny",
+        "version": "1",
+        "network": NETWORK,
+        "classes": (),
+    }
+    return Manifest.model_validate({**values, **changes})
+
+
+def test_classifier_given_as_detector_is_refused(tmp_path: Path) -> None:
+    """An artifact of the other kind is named as such."""
+    manifest = _manifest(kind="classifier", crop=CropRule(64, 0.2, square=True))
+    save(tmp_path / "model", manifest, {ONNX: b"x"})
+    with pytest.raises(ModelError, match="is a classifier, but a detector is wanted"):
+        open_detector(str(tmp_path / "model"), min_face_px=20)
+
+
+def test_other_network_is_refused(tmp_path: Path) -> None:
+    """A detector of another family would be decoded wrongly."""
+    save(tmp_path / "model", _manifest(network="boxes"), {ONNX: b"x"})
+    with pytest.raises(ModelError, match="holds the network 'boxes'"):
+        open_artifact(load(tmp_path / "model", kind="detector"), 12)
+
+
+def test_damaged_network_is_refused(tmp_path: Path) -> None:
+    """Bytes that are no network are a sentence with the file's name."""
+    save(tmp_path / "model", _manifest(), {ONNX: b"no network"})
+    with pytest.raises(ModelError, match=r"model\.onnx"):
+        open_artifact(load(tmp_path / "model", kind="detector"), 12)

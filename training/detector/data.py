@@ -1,0 +1,116 @@
+"""Folders of pictures with face boxes, as a detector learns from them.
+
+A folder holds ``images/`` and ``annotations/`` (PASCAL VOC). Every box is a face, whatever its
+class, but those named ``ignore``: what stands there is neither learned nor counted. A folder
+of pictures without ``annotations/`` shows no face anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.split import Part, part_of
+from worker.errors import ConfigError
+from worker.evaluation.pictures import list_pictures
+from worker.evaluation.voc import AnnotatedPicture, read_folder
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture and what is known of it.
+
+    Attributes:
+        faces: ``(N, 4) xyxy`` in pixels.
+        ignored: ``(M, 4) xyxy``; perhaps faces.
+    """
+
+    path: Path
+    faces: Floats
+    ignored: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder and its share of the crops that are drawn in training."""
+
+    name: str
+    weight: float
+    samples: Sequence[Sample]
+
+    @property
+    def faces(self) -> int:
+        """Number of faces; 0 where the folder shows none anywhere."""
+        return sum(len(sample.faces) for sample in self.samples)
+
+
+def parse_folder(text: str) -> tuple[Path, float]:
+    """``FOLDER`` or ``FOLDER=WEIGHT`` of the command line as a path and a weight.
+
+    Raises:
+        ConfigError: no such folder, or the weight is no positive number.
+    """
+    name, _, weight = text.rpartition("=") if "=" in text else (text, "", "1")
+    try:
+        value = float(weight)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < np.inf:
+        raise ConfigError(
+            f"--data {text}: {weight!r} is no weight; write FOLDER=WEIGHT with a positive number"
+        )
+    if not Path(name).is_dir():
+        raise ConfigError(f"--data {text}: there is no folder {name}; correct the path")
+    return Path(name), value
+
+
+def read_source(folder: Path, weight: float, part: Part) -> Source:
+    """The pictures of a folder that belong to one part; what is unusable is logged, left out.
+
+    Args:
+        folder: see the module.
+        weight: share of the crops, relative to the other folders.
+        part: by the hash of the file's name.
+
+    Raises:
+        ConfigError: the folder holds no picture of that part.
+    """
+    if (folder / "annotations").is_dir():
+        annotated = read_folder(folder)
+        for line in annotated.report.lines():
+            log.warning("%s", line)
+        samples = [_sample(p) for p in annotated.pictures if part_of(p.stem) == part]
+    else:
+        images = folder / "images" if (folder / "images").is_dir() else folder
+        samples = [
+            Sample(path, _rows([]), _rows([]))
+            for path in list_pictures(images)
+            if part_of(path.stem) == part
+        ]
+    if not samples:
+        raise ConfigError(
+            f"{folder} holds no picture of the {part} part that can be used; it needs images/ "
+            "and, where there are faces, annotations/ beside it"
+        )
+    return Source(folder.name, weight, samples)
+
+
+def _sample(picture: AnnotatedPicture) -> Sample:
+    return Sample(
+        picture.path,
+        _rows([face.box for face in picture.faces if face.name != "ignore"]),
+        _rows([face.box for face in picture.faces if face.name == "ignore"]),
+    )
+
+
+def _rows(boxes: Sequence[Sequence[float]]) -> Floats:
+    return np.asarray(boxes, np.float32).reshape(-1, 4)

@@ -1,0 +1,162 @@
+"""Label pictures without annotating by hand: where two detectors agree, there is a face.
+
+What only one of them saw becomes ``ignore``: too doubtful to learn, too likely to deny. The
+result is a guess; good to learn from, nothing to measure with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+import cv2
+import numpy as np
+
+from worker.errors import BadDataError, ConfigError
+from worker.evaluation.measures import overlaps
+from worker.evaluation.pictures import list_pictures, read_picture
+from worker.faces.detect import Detector, open_detector
+from worker.faces.heatmap import MAX_IOU, fitted
+from worker.records import Box, Detection, Image
+
+AGREE_IOU = 0.45
+LOWEST_SCORE = 0.05
+MAX_FACES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What came of a folder: numbers of pictures and boxes, and what could not be read."""
+
+    pictures: int
+    faces: int
+    ignored: int
+    skipped: tuple[str, ...]
+
+
+class YuNet:
+    """YuNet (libfacedetection) by OpenCV, from a file that the user has. Not for several threads.
+
+    Args:
+        path: the ONNX file.
+        min_face_px: smallest face wanted; the network finds faces from about 12 px.
+    """
+
+    name = "yunet"
+    threshold = 0.5
+
+    def __init__(self, path: Path, min_face_px: int) -> None:
+        self._scale = 12 / min_face_px
+        try:
+            self._network = cv2.FaceDetectorYN.create(
+                str(path), "", (320, 320), LOWEST_SCORE, MAX_IOU, MAX_FACES
+            )
+        except cv2.error as error:
+            raise ConfigError(f"--teacher {path}: it is no YuNet that OpenCV reads") from error
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
+        """See ``Detector.detect``."""
+        pixels, (wide, high) = fitted(image, self._scale)
+        self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
+        _, rows = self._network.detect(pixels)
+        found = np.asarray(rows if rows is not None else [], np.float64).reshape(-1, 15)
+        found = found[found[:, 14] >= (self.threshold if min_score is None else min_score)]
+        height, width = image.shape[:2]
+        grow = np.array([width / wide, height / high] * 2)
+        corners = np.hstack([found[:, :2], found[:, :2] + found[:, 2:4]]) * grow
+        return [
+            Detection(Box(*corner.tolist()).clipped(width, height), float(row[14]))
+            for corner, row in zip(corners, found, strict=True)
+        ]
+
+
+def open_teacher(name: str, min_face_px: int) -> Detector:
+    """A detector by its name, or YuNet from its ONNX file.
+
+    Raises:
+        ConfigError: there is no such detector or file.
+    """
+    path = Path(name)
+    if path.suffix != ".onnx":
+        return open_detector(name, min_face_px=min_face_px)
+    if not path.is_file():
+        raise ConfigError(f"--teacher {name}: there is no such file; correct the path")
+    return YuNet(path, min_face_px)
+
+
+def label_folder(
+    pictures: Path,
+    out: Path,
+    teachers: tuple[Detector, Detector],
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Labelled:
+    """Write ``out/images`` (links) and ``out/annotations`` for a folder of pictures.
+
+    Pictures in which the two agree on nothing are left out: they may show what both missed.
+
+    Args:
+        pictures: a flat folder.
+        out: a folder that ``fit-detector`` takes.
+        teachers: the detectors; each at its own threshold.
+        progress: called after each picture.
+    """
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    (out / "annotations").mkdir(exist_ok=True)
+    paths = list_pictures(pictures)
+    skipped: list[str] = []
+    kept = faces = ignored = 0
+    for number, path in enumerate(paths, start=1):
+        progress(number, len(paths))
+        try:
+            image = read_picture(path)
+        except BadDataError as error:
+            skipped.append(str(error))
+            continue
+        agreed, doubtful = agreement(*(teacher.detect(image) for teacher in teachers))
+        if agreed:
+            _link(path, out / "images" / path.name)
+            text = _annotation(path.name, agreed, doubtful)
+            (out / "annotations" / f"{path.stem}.xml").write_bytes(text)
+            kept, faces, ignored = kept + 1, faces + len(agreed), ignored + len(doubtful)
+    return Labelled(kept, faces, ignored, tuple(skipped))
+
+
+def agreement(
+    first: Sequence[Detection], second: Sequence[Detection]
+) -> tuple[list[Box], list[Box]]:
+    """Boxes that both saw, each the mean of two, and boxes that only one saw."""
+    a = np.asarray([d.box for d in first], np.float64).reshape(-1, 4)
+    b = np.asarray([d.box for d in second], np.float64).reshape(-1, 4)
+    iou, _ = overlaps(a, b)
+    pairs: list[tuple[int, int]] = []
+    while iou.size and iou.max() >= AGREE_IOU:
+        row, column = (int(index) for index in np.unravel_index(iou.argmax(), iou.shape))
+        pairs.append((row, column))
+        iou[row], iou[:, column] = 0, 0
+    agreed = [Box(*((a[i] + b[j]) / 2).tolist()) for i, j in pairs]
+    alone = [d.box for i, d in enumerate(first) if i not in {p[0] for p in pairs}]
+    alone += [d.box for j, d in enumerate(second) if j not in {p[1] for p in pairs}]
+    return agreed, alone
+
+
+def _annotation(name: str, faces: Sequence[Box], ignored: Sequence[Box]) -> bytes:
+    root = Element("annotation")
+    SubElement(root, "filename").text = name
+    for kind, boxes in (("face", faces), ("ignore", ignored)):
+        for box in boxes:
+            item = SubElement(root, "object")
+            SubElement(item, "name").text = kind
+            corners = SubElement(item, "bndbox")
+            for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True):
+                SubElement(corners, key).text = f"{value:.1f}"
+    indent(root)
+    text: bytes = tostring(root)
+    return text
+
+
+def _link(path: Path, link: Path) -> None:
+    """Refer to the picture; a copy would cost the disk twice."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(path.resolve())

@@ -1,0 +1,248 @@
+"""The commands' work: fit in a run folder, measure what came out, and export it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from training.detector.card import card
+from training.detector.curve import save_curves
+from training.detector.data import Source, parse_folder, read_source
+from training.detector.export import SMALLEST_PX, as_detector, to_onnx
+from training.detector.fit import Fit, Step, read_network
+from training.detector.measure import (
+    average_precision_of,
+    choose_threshold,
+    cost_ms,
+    false_detections,
+    figures,
+    outcomes,
+)
+from training.detector.network import centerface_path
+from training.detector.recipe import DetectorRecipe, DetectorRun
+from training.progress import Told
+from training.runs import RunFolder
+from worker.errors import ConfigError
+from worker.faces.detect import Detector, open_detector
+from worker.faces.heatmap import NETWORK
+from worker.inference.artifact import CARD, ONNX, TEST_PICTURES, WEIGHTS, Artifact, Manifest, save
+
+log = logging.getLogger(__name__)
+
+RECIPE = "recipe.json"
+STEPS = "log.csv"
+VALIDATION = "validation.csv"
+CURVES = "curves.png"
+
+
+def fit(
+    recipe: DetectorRecipe,
+    data: Sequence[str],
+    out: Path,
+    *,
+    start: Path | None,
+    resume: bool,
+    threads: int,
+    validate_every: int,
+    told: Told,
+) -> dict[str, float]:
+    """Fit a detector in a run folder; validated now and then, on the validation part.
+
+    Args:
+        recipe: how.
+        data: ``FOLDER=WEIGHT`` each.
+        out: the run folder.
+        start: weights to begin with; default is CenterFace.
+        resume: go on with the run that is there.
+        threads: of torch.
+        validate_every: steps between validations.
+        told: of the progress in steps.
+
+    Returns:
+        Average precision on validation at the end, by source; false detections a picture where
+        a source shows no faces.
+    """
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(1)
+    folders = [parse_folder(text) for text in data]
+    start = start or centerface_path()
+    weights = {str(folder.resolve()): weight for folder, weight in folders}
+    folder = _run_folder(out, DetectorRun(recipe=recipe, start=start.name, data=weights), resume)
+    run = Fit(folder, recipe, [read_source(path, w, "train") for path, w in folders], start)
+    held_out = [read_source(path, weight, "validation") for path, weight in folders]
+    found: dict[str, float] = {}
+
+    def after_step(step: Step) -> None:
+        nonlocal found
+        _append(out / STEPS, asdict(step))
+        told(step.number, recipe.steps)
+        if step.number % validate_every == 0 or step.number == recipe.steps:
+            found = validate(run, held_out)
+            _append(out / VALIDATION, {"number": step.number, **found})
+            save_curves(out / CURVES, read_rows(out / STEPS), read_rows(out / VALIDATION))
+
+    run.run(after_step)
+    return found
+
+
+def validate(run: Fit, sources: Sequence[Source]) -> dict[str, float]:
+    """What the averaged weights are worth now, by source; see ``fit``."""
+    detector = as_detector(run.averaged, min_face_px=round(SMALLEST_PX))
+    return {source.name: round(average_precision_of(source, detector), 4) for source in sources}
+
+
+def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) -> dict[str, Any]:
+    """Measure a run on the test part, beside other detectors; written into the run folder.
+
+    The threshold is chosen on the validation part of the same folders before.
+
+    Args:
+        run: the run folder.
+        data: ``FOLDER=MIN_FACE_PX`` each: the smallest face to look for in these pictures.
+        beside: names of detectors to compare with.
+        told: of the progress in folders.
+
+    Raises:
+        ConfigError: no such run, folder or detector.
+    """
+    cv2.setNumThreads(1)
+    network = read_network(RunFolder(run).weights)
+    folders = [parse_folder(text) for text in data]
+    names = [NETWORK, *beside]
+
+    def opened(min_face_px: float) -> list[Detector]:
+        others = [open_detector(name, min_face_px=round(min_face_px)) for name in beside]
+        return [as_detector(network, round(min_face_px)), *others]
+
+    known = [
+        o
+        for path, px in folders
+        for o in outcomes(opened(px)[0], read_source(path, 1, "validation").samples)
+    ]
+    threshold = choose_threshold(known)
+    document: dict[str, Any] = {"threshold": threshold, "sources": {}, "test_pictures": []}
+    for number, (path, px) in enumerate(folders, start=1):
+        source = read_source(path, 1, "test")
+        document["test_pictures"] += [sample.path.stem for sample in source.samples]
+        rows: dict[str, Any] = {}
+        for name, detector in zip(names, opened(px), strict=True):
+            at = threshold if name == NETWORK else detector.threshold
+            found = outcomes(detector, source.samples)
+            rows[name] = {"false_detections_per_picture": round(false_detections(found, at), 4)}
+            if source.faces:
+                rows[name]["by_size"] = figures(found, at)
+        document["sources"][path.name] = {
+            "pictures": len(source.samples),
+            "min_face_px": round(px),
+            "detectors": rows,
+        }
+        told(number, len(folders))
+    document["cost_ms"] = cost_ms(opened(SMALLEST_PX))
+    RunFolder(run).write_json("evaluation.json", document)
+    return document
+
+
+def export(run: Path, out: Path, *, name: str, version: str) -> Artifact:
+    """Write the artifact that the worker takes, once the run was evaluated.
+
+    Raises:
+        ConfigError: it was not evaluated, or has no weights.
+        ModelError: the artifact cannot be written.
+    """
+    folder = RunFolder(run)
+    network = read_network(folder.weights)
+    try:
+        evaluation = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+        record = DetectorRun.model_validate_json((run / RECIPE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the run {run} was not evaluated; run maskwatch-train evaluate-detector {run} first"
+        ) from error
+    manifest = Manifest.model_validate(
+        {
+            "schema": "maskwatch.artifact/1",
+            "kind": "detector",
+            "name": name,
+            "version": version,
+            "network": NETWORK,
+            "classes": [],
+            "threshold": evaluation["threshold"],
+            "settings": {"smallest_px": SMALLEST_PX},
+            "measured": _brief(evaluation),
+        }
+    )
+    files = {
+        ONNX: to_onnx(network).SerializeToString(),
+        WEIGHTS: folder.weights.read_bytes(),
+        TEST_PICTURES: "".join(f"{stem}\n" for stem in evaluation["test_pictures"]).encode(),
+        CARD: card(manifest, record, evaluation).encode(),
+    }
+    return save(out, manifest, files)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """A log; of a step that was done twice, after a resume, the last line counts."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = {int(row["number"]): row for row in csv.DictReader(stream)}
+    except FileNotFoundError:
+        return []
+    return [rows[number] for number in sorted(rows)]
+
+
+def _run_folder(path: Path, run: DetectorRun, resume: bool) -> RunFolder:
+    """The folder of a run, new or to go on with.
+
+    Raises:
+        ConfigError: it exists and is not to be resumed, or was begun in another way.
+    """
+    record = path / RECIPE
+    if record.exists():
+        if not resume:
+            raise ConfigError(
+                f"the run folder {path} exists; go on with it by --resume, or name another"
+            )
+        try:
+            before = DetectorRun.model_validate_json(record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{record} is no detector's recipe; name another folder") from error
+        if not run.goes_on_with(before):
+            raise ConfigError(
+                f"the run in {path} was begun with another recipe, start or data; resume it with "
+                "the same options (steps may differ), or name another folder"
+            )
+    path.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(path)
+    folder.write_json(RECIPE, run.model_dump(mode="json"))
+    return folder
+
+
+def _append(path: Path, row: Mapping[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _brief(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """What fits the manifest: our own figures over all sizes, and the cost."""
+    brief: dict[str, Any] = {"cost_ms_640x384": evaluation["cost_ms"]}
+    for name, source in evaluation["sources"].items():
+        ours = source["detectors"][NETWORK]
+        everything = ours.get("by_size", {}).get("all", {})
+        brief[name] = {
+            "min_face_px": source["min_face_px"],
+            "false_detections_per_picture": ours["false_detections_per_picture"],
+            **everything,
+        }
+    return brief

