@@ -103,7 +103,8 @@ class Cadence:
         if stamp_s is None:
             return blind
         if self._base_s is None:
-            self._base_s = blind - stamp_s
+            # RTSP gives no stamp to the first frame, and the next ones arrive in a burst.
+            self._base_s = media_s + self._interval_s - stamp_s
         stamped = self._base_s + stamp_s
         behind = stamped < media_s - JUMP_S
         ahead = self._live and stamped > media_s + passed_s + JUMP_S
