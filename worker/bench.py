@@ -9,28 +9,43 @@ the start do not count. The unit is the decode floor: the CPU seconds that
 from __future__ import annotations
 
 import json
+import multiprocessing
 import resource
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
 from redis import Redis
+from rich.console import Console
+from rich.table import Table
 
+from worker.capture.demo import Scene
 from worker.config import Camera, CameraDefaults, Http, Settings, Worker
 from worker.config import Detection as DetectionSettings
 from worker.config import Redis as RedisSettings
 from worker.errors import ConfigError
+from worker.evaluation.clip import CLIP_FPS, CLIP_SIZE, make_clip
+from worker.evaluation.report_loop import LoopCost, run_report_loop
 from worker.output.embedded import embedded_redis
 from worker.service import Service
 
 WARM_UP_S = 3.0
 FLOOR_RUNS = 3
+CLIP_SECONDS = 20
+CLIP_PEOPLE = 4
+CLIP_SEED = 7
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,15 @@ class Load:
     motion: bool = True
     min_face_px: int = 20
     detector: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What decoding alone costs: the unit of all others."""
+
+    s_per_frame: float
+    fps: float
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +88,6 @@ class Cost:
     peak_memory_mb: float
     device: str
 
-    def to_json(self) -> str:
-        """One JSON object, figures rounded to what the noise allows."""
-        return json.dumps(_rounded(asdict(self)), indent=2)
-
 
 def run_bench(load: Load, *, report_loop: bool, as_json: bool) -> None:
     """Measure with and without the motion gate, and print it.
@@ -81,47 +101,97 @@ def run_bench(load: Load, *, report_loop: bool, as_json: bool) -> None:
         ConfigError: a clip, a server or a package is missing.
     """
     with tempfile.TemporaryDirectory(prefix="maskwatch-bench-") as folder:
-        clip = load.clip or _seeded_clip(Path(folder) / "faces.mp4")
-        floor, source_fps = decode_floor(clip)
-        costs = {
-            name: _in_a_fresh_process(measure, replace(load, motion=motion), clip)
-            for name, motion in (("motion gate on", True), ("motion gate off", False))
-        }
-        loop = (
-            _in_a_fresh_process(measure_report_loop, clip, source_fps / load.analyse_fps)
-            if report_loop
-            else None
+        clip = load.clip or make_clip(
+            Path(folder) / "faces.mp4",
+            Scene(*CLIP_SIZE, CLIP_FPS, CLIP_PEOPLE, CLIP_SEED),
+            CLIP_SECONDS,
         )
-    report = {
-        "clip": str(load.clip or "seeded, 1280x720, 25 fps, moving faces"),
-        "decode_floor_ms_per_frame": 1000 * floor / source_fps,
-        "cameras": load.cameras,
-        "analyse_fps": load.analyse_fps,
-        "runs": {name: asdict(cost) for name, cost in costs.items()},
-    }
-    if loop is not None:
-        report["report_loop"] = {**loop, "cost_ratio": loop["cpu_ms_per_source_frame"] / 1000
-                                 * source_fps / floor}
+        floor = decode_floor(clip)
+        runs = {
+            f"motion gate {'on' if motion else 'off'}": _in_a_fresh_process(
+                measure, replace(load, motion=motion), clip, floor
+            )
+            for motion in (True, False)
+        }
+        every = max(1, round(floor.fps / load.analyse_fps))
+        loop = _in_a_fresh_process(run_report_loop, clip, every=every) if report_loop else None
+    name = str(load.clip) if load.clip else f"seeded, 720p, {CLIP_FPS} fps, moving faces"
     if as_json:
+        report: dict[str, Any] = {
+            "clip": name,
+            "load": {"cameras": load.cameras, "analyse_fps": load.analyse_fps},
+            "decode_floor": asdict(floor),
+            "runs": {title: asdict(cost) for title, cost in runs.items()},
+        }
+        if loop:
+            report["report_loop"] = {
+                **asdict(loop),
+                "cpu_ms_per_frame": 1000 * loop.cpu_s_per_frame,
+                "cost_ratio": loop.cpu_s_per_frame / floor.s_per_frame,
+            }
         print(json.dumps(_rounded(report), indent=2))
     else:
-        _print_table(report)
+        Console().print(_table(f"{name}, {load.cameras} cameras", floor, runs, loop))
 
 
-def _in_a_fresh_process(work: Callable[..., T], *arguments: Any) -> T:
+def _table(title: str, floor: Floor, runs: dict[str, Cost], loop: LoopCost | None) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("figure")
+    for name in runs:
+        table.add_column(name, justify="right")
+    if loop:
+        table.add_column("the report's loop", justify="right")
+
+    def row(name: str, show: Callable[[Cost], str], of_loop: str = "") -> None:
+        table.add_row(name, *map(show, runs.values()), *([of_loop] if loop else []))
+
+    loop_s = loop.cpu_s_per_frame if loop else 0.0
+    row(
+        "cost ratio (decoding is 1)",
+        lambda c: f"{c.cost_ratio:.2f}",
+        f"{loop_s / floor.s_per_frame:.2f}",
+    )
+    row(
+        "CPU ms a source frame",
+        lambda c: f"{c.cpu_ms_per_source_frame:.2f}",
+        f"{1000 * loop_s:.2f}",
+    )
+    row(
+        "CPU ms an analysed frame",
+        lambda c: f"{c.cpu_ms_per_analysed_frame:.1f}",
+        f"{1000 * loop.cpu_s_per_analysed_frame:.1f}" if loop else "",
+    )
+    row("analysed frames a second", lambda c: f"{c.analysed_fps:.2f}")
+    row("  of them unchanged", lambda c: f"{100 * c.unchanged_share:.0f} %")
+    row("faces a second", lambda c: f"{c.faces_per_second:.1f}")
+    for share in ("p50", "p95", "p99"):
+        row(f"captured to published, {share}", partial(_latency, share))
+    row("frames dropped", lambda c: str(sum(c.dropped.values())))
+    row("peak memory", lambda c: f"{c.peak_memory_mb:.0f} MB")
+    table.caption = (
+        f"decode floor {1000 * floor.s_per_frame:.2f} CPU ms a frame, by {floor.by}; "
+        f"classifying on {next(iter(runs.values())).device}"
+    )
+    return table
+
+
+def _latency(share: str, cost: Cost) -> str:
+    return f"{cost.latency_ms[share]:.0f} ms"
+
+
+def _in_a_fresh_process(work: Callable[..., T], *arguments: Any, **options: Any) -> T:
     """So that one run's memory and caches do not count for the next."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(work, *arguments).result()
+        return pool.submit(work, *arguments, **options).result()
 
 
-def measure(load: Load, clip: Path) -> Cost:
+def measure(load: Load, clip: Path, floor: Floor) -> Cost:
     """Play the clip as live cameras through the whole service.
 
     Raises:
         ConfigError: the clip cannot be played, or the embedded server is missing.
     """
-    floor_per_s, source_fps = decode_floor(clip)
     with embedded_redis() as server:
         service = Service(_settings(load, clip, server.url))
         runner = threading.Thread(target=service.run, name="service")
@@ -135,7 +205,7 @@ def measure(load: Load, clip: Path) -> Cost:
         latencies, unchanged, faces = _published(server.url, before, after)
     wall_s = after.wall_s - before.wall_s
     cpu_s = after.cpu_s - before.cpu_s
-    floor_s = floor_per_s * wall_s * load.cameras
+    floor_s = floor.s_per_frame * floor.fps * wall_s * load.cameras
     analysed = len(latencies)
     return Cost(
         cost_ratio=cpu_s / floor_s,
@@ -143,7 +213,7 @@ def measure(load: Load, clip: Path) -> Cost:
         floor_cpu_s=floor_s,
         wall_s=wall_s,
         cpu_ms_per_analysed_frame=1000 * cpu_s / max(1, analysed),
-        cpu_ms_per_source_frame=1000 * cpu_s / (wall_s * source_fps * load.cameras),
+        cpu_ms_per_source_frame=1000 * cpu_s / (wall_s * floor.fps * load.cameras),
         analysed_fps=analysed / wall_s,
         unchanged_share=unchanged / max(1, analysed),
         faces_per_second=faces / wall_s,
@@ -159,8 +229,8 @@ def measure(load: Load, clip: Path) -> Cost:
     )
 
 
-def decode_floor(clip: Path) -> tuple[float, float]:
-    """CPU seconds to decode one second of a clip, and the clip's frame rate.
+def decode_floor(clip: Path) -> Floor:
+    """What it costs to decode a clip and do nothing else.
 
     By ffmpeg where it is installed, otherwise by the same decoder through PyAV, which takes
     the same time.
@@ -175,8 +245,9 @@ def decode_floor(clip: Path) -> tuple[float, float]:
             frames = sum(1 for packet in container.demux(stream) if packet.size)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ConfigError(f"--clip {clip} is no video that can be read; name another") from error
+    by = "ffmpeg" if shutil.which("ffmpeg") else "PyAV"
     runs = [_decode_once(clip) for _ in range(FLOOR_RUNS)]
-    return float(np.median(runs)) / (frames / fps), fps
+    return Floor(float(np.median(runs)) / frames, fps, by)
 
 
 def _decode_once(clip: Path) -> float:

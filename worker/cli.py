@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from worker import __version__, console
-
-if TYPE_CHECKING:
-    from worker.faces.detect import Detector
-    from worker.inference.artifact import Artifact
-    from worker.inference.engine import Engine
 
 app = typer.Typer(
     name="maskwatch",
@@ -37,6 +32,10 @@ DetectorOption = Annotated[
 MinFaceOption = Annotated[
     int, typer.Option("--min-face-px", min=4, max=512, help="Smallest face to look for, in pixels.")
 ]
+
+
+STILL_FACE_PX = 8
+"""In a still picture, which has no next frame in which a face is larger."""
 
 
 def main() -> None:
@@ -143,27 +142,16 @@ def predict(
     out: Annotated[Path, typer.Option("--out", help="Folder for the annotated pictures.")],
     model: ModelOption = None,
     detector: DetectorOption = None,
-    min_face_px: MinFaceOption = 12,
+    min_face_px: MinFaceOption = STILL_FACE_PX,
 ) -> None:
     """Draw the faces of pictures: green with a mask, red without, orange incorrectly.
 
     Prints one line of JSON a picture.
     """
-    from worker.config import Deciding
-    from worker.errors import WorkError
-    from worker.evaluation.predict import Predictor, plan
-    from worker.evaluation.predict import run as run_predictions
+    from worker.evaluation.commands import Choice, predict_pictures
 
-    found, artifact, engine = _models(model, detector, min_face_px)
-    predictor = Predictor(found, engine, artifact.rule, Deciding(), artifact.threshold)
-    failed = run_predictions(
-        plan(pictures, out),
-        predictor,
-        on_picture=_say,
-        on_fault=lambda fault: print(f"maskwatch: {fault}", file=sys.stderr),
-    )
-    if failed:
-        raise WorkError(f"{failed} pictures could not be used; the reasons are above")
+    if predict_pictures(Choice(model, detector, min_face_px), pictures, out):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -178,36 +166,19 @@ def evaluate(
         Path | None,
         typer.Option("--pictures", help="Only these: a file with the name of one a line."),
     ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="NAME=MEANING of a class name that is not known; repeat."),
+    ] = None,
     model: ModelOption = None,
     detector: DetectorOption = None,
-    min_face_px: MinFaceOption = 8,
+    min_face_px: MinFaceOption = STILL_FACE_PX,
 ) -> None:
     """Measure finding and classifying on annotated pictures."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from worker.evaluation.commands import Choice, evaluate_folder
 
-    from worker.evaluation import evaluate as evaluation
-    from worker.evaluation.summary import table
-
-    found, artifact, engine = _models(model, detector, min_face_px)
-    stems = evaluation.read_stems(pictures) if pictures else None
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True) as progress:
-        task = progress.add_task("evaluating")
-        result = evaluation.evaluate(
-            data,
-            found,
-            engine,
-            artifact.rule,
-            stems,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    for skipped in result.report.skipped:
-        errors.print(f"left out: {skipped.path}: {skipped.reason}", soft_wrap=True, markup=False)
-    title = f"{data}: {found.name}, {artifact.name} {artifact.version}"
-    Console().print(table(result.outcomes, result.figures, title))
-    if json_file:
-        console.write(json_file, result.to_json() + "\n")
+    choice = Choice(model, detector, min_face_px)
+    evaluate_folder(choice, data, json_out=json_file, pictures=pictures, names=names or ())
 
 
 @app.command()
@@ -236,21 +207,6 @@ def bench(
 
     load = Load(clip, seconds, cameras, fps, min_face_px=min_face_px, detector=detector)
     run_bench(load, report_loop=report_loop, as_json=as_json)
-
-
-def _models(
-    model: Path | None, detector: str | None, min_face_px: int
-) -> tuple[Detector, Artifact, Engine]:
-    """The detector, the classifier's artifact, and the artifact on the CPU or GPU."""
-    from worker.config import Detection
-    from worker.faces.detect import open_detector
-    from worker.inference.artifact import load
-    from worker.inference.engine import open_engine
-    from worker.models import default_classifier
-
-    artifact = load(model or default_classifier(), kind="classifier")
-    found = open_detector(detector or Detection().detector, min_face_px=min_face_px)
-    return found, artifact, open_engine(artifact)
 
 
 def _say(text: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import typer
 
-from worker.errors import ConfigError, MaskwatchError, WorkError
+from worker.errors import ConfigError, MaskwatchError
 
 
 def run(app: typer.Typer, name: str) -> None:
@@ -30,20 +29,3 @@ def run(app: typer.Typer, name: str) -> None:
         # the reader of our output has gone (as in `| head`): nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a result, whole or not at all.
-
-    Raises:
-        WorkError: it cannot be written.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise WorkError(
-            f"{path} cannot be written ({error.strerror}); name another file"
-        ) from error
