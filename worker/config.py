@@ -274,7 +274,7 @@ class Deciding(Section):
         12, description="Faces narrower than this are unknown: too_small."
     )
     min_sharpness: Annotated[float, Field(ge=0, le=100_000)] = Field(
-        12.0, description="Variance of the Laplacian under which a face is unknown: blurred."
+        2.2, description="Detail, in levels of grey, under which a face is unknown: blurred."
     )
     enter: Share = Field(0.65, description="Share of the evidence a new label needs.")
     leave: Share = Field(0.45, description="Share under which a label is given up.")

@@ -123,7 +123,7 @@ class Crop:
 
     Attributes:
         image: ``uint8 (S, S, 3) BGR``, its own memory.
-        sharpness: variance of the Laplacian of the crop; low means blurred.
+        sharpness: detail of the crop, in levels (see ``align.sharpness``); low means blurred.
     """
 
     track: int

@@ -15,6 +15,9 @@ import numpy as np
 from worker.errors import BadDataError
 from worker.records import Box, Image
 
+SHARPNESS_PX = 28
+"""Side at which detail is measured: half of a shipped crop, about a small face of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class CropRule:
@@ -64,12 +67,15 @@ def cut(image: Image, box: Box, rule: CropRule) -> Image:
 
 
 def sharpness(crop: Image) -> float:
-    """Variance of the Laplacian of a crop's luma; low means blurred.
+    """Detail of a crop: standard deviation of the Laplacian of its luma, in levels.
 
-    After Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy".
+    The crop is thinned out to ``SHARPNESS_PX`` first, so that neither its own size nor an
+    enlarged face counts as blur. After Pech-Pacheco et al. 2000, "Diatom autofocusing in
+    brightfield microscopy".
     """
     gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-    return float(cv2.Laplacian(gray, cv2.CV_32F).var())
+    thin = cv2.resize(gray, (SHARPNESS_PX, SHARPNESS_PX), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(thin, cv2.CV_32F).std())
 
 
 def _region(box: Box, rule: CropRule) -> tuple[int, int, int, int]:
