@@ -147,6 +147,12 @@ def test_nonsense_is_refused_and_uses_no_number(score: float) -> None:
     assert m.frame(frame_of("hall"), [FACE], "ran").seq == 0
 
 
+def test_endless_numbers_are_refused() -> None:
+    """Infinity has no place in JSON."""
+    with pytest.raises(BadDataError, match="blind_s"):
+        maker().compliance("hall", PeriodSummary(T0 - 60, T0, {}, float("inf")))
+
+
 def test_a_connecting_camera_is_no_news() -> None:
     """There is no event for a camera that is still trying."""
     with pytest.raises(BadDataError, match="state"):

@@ -188,7 +188,7 @@ def test_missing_rights_are_told(
         rig.frames(5)
         rig.down("forbidden")
         assert "+xadd" in caplog.text
-        assert "probabilities" not in caplog.text
+        assert "maskwatch.frame/1" not in caplog.text
         admin.execute_command("ACL", "SETUSER", "worker", *COMMANDS.split())
         rig.drained()
 
@@ -288,6 +288,29 @@ def test_a_key_of_another_type_costs_only_its_own_events(
     assert seqs(documents(shared_redis, "maskwatch:frames:door")) == [0, 1, 2]
     assert seqs(documents(shared_redis, "maskwatch:frames:hall")) == [3, 4]
     assert rig.counts.broker_said == [(True, "")]
+
+
+def test_part_of_a_transaction_can_be_refused(
+    shared_redis: RedisServer, rig_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a transaction left undone, for a reason that may pass, is sent again; the rest not."""
+    rig = rig_for(shared_redis)
+    real_send = rig.publisher._writer.send
+    refusals: list[Exception | None] = [None, redis.ReadOnlyError("You can't write"), None]
+
+    def send_but_one(events: Any, live: Any, states: Any) -> list[Exception | None]:
+        monkeypatch.setattr(rig.publisher._writer, "send", real_send)
+        real_send([events[0], events[2]], live, states)
+        return refusals
+
+    monkeypatch.setattr(rig.publisher._writer, "send", send_but_one)
+    rig.frames(3)
+    rig.start()
+    rig.drained()
+    found = documents(shared_redis, "maskwatch:frames:hall")
+    assert [json.loads(document)["seq"] for document in found] == [0, 2, 1]
+    assert (False, "read_only") in rig.counts.broker_said
+    assert len(rig.counts.sent) == 3
 
 
 def test_the_hash_shows_the_camera(shared_redis: RedisServer, rig_for: Make) -> None:
