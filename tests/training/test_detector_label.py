@@ -1,0 +1,62 @@
+"""Labels from two detectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.detector.data import read_source
+from training.detector.label import agreement, label_folder, open_teacher
+from worker.errors import ConfigError
+from worker.records import Box, Detection, Image
+
+
+class Says:
+    """A detector that always says the same."""
+
+    name = "says"
+    threshold = 0.5
+
+    def __init__(self, *boxes: Box) -> None:
+        self._boxes = boxes
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
+        return [Detection(box, 0.9) for box in self._boxes]
+
+
+def test_agreement_is_the_mean_and_the_rest_is_doubtful() -> None:
+    """Two that overlap are one face; one that stands alone is to be ignored."""
+    faces, doubtful = agreement(
+        Says(Box(0, 0, 10, 10), Box(50, 50, 60, 60)).detect(np.zeros((1, 1, 3), np.uint8)),
+        Says(Box(2, 0, 12, 10)).detect(np.zeros((1, 1, 3), np.uint8)),
+    )
+    assert faces == [(1, 0, 11, 10)]
+    assert doubtful == [(50, 50, 60, 60)]
+
+
+def test_labelled_folder_can_be_learned_from(tmp_path: Path) -> None:
+    """What label writes, fit-detector reads; pictures without agreement stay away."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(pictures / f"{number}.png"), np.zeros((40, 60, 3), np.uint8))
+    (pictures / "broken.png").write_bytes(b"nothing")
+    one, two = Says(Box(4, 4, 24, 24), Box(30, 4, 50, 24)), Says(Box(5, 4, 25, 24))
+    done = label_folder(pictures, tmp_path / "out", (one, two))
+    assert (done.pictures, done.faces, done.ignored, len(done.skipped)) == (12, 12, 12, 1)
+    source = read_source(tmp_path / "out", 1, "train")
+    assert source.samples[0].faces.tolist() == [[4.5, 4, 24.5, 24]]
+    assert source.samples[0].ignored.tolist() == [[30, 4, 50, 24]]
+    assert label_folder(pictures, tmp_path / "none", (one, Says())).pictures == 0
+
+
+def test_teacher_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A missing or wrong file is a sentence."""
+    with pytest.raises(ConfigError, match="there is no such file"):
+        open_teacher(str(tmp_path / "y.onnx"), 12)
+    (tmp_path / "y.onnx").write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match="no YuNet"):
+        open_teacher(str(tmp_path / "y.onnx"), 12)
