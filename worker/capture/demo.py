@@ -93,7 +93,7 @@ class Scene:
         ConfigError: the portraits are not installed.
     """
 
-    def __init__(self, width: int, height: int, fps: float, people: int = 5, seed: int = 0) -> None:
+    def __init__(self, width: int, height: int, fps: float, people: int = 6, seed: int = 0) -> None:
         self.width, self.height, self.fps = width, height, fps
         rng = np.random.default_rng(seed)
         self._background = _hall(width, height, rng)
@@ -197,7 +197,7 @@ class SceneStream(io.RawIOBase):
 
 
 def open_stream(url: str) -> SceneStream:
-    """The stream behind an address like ``demo:entrance?width=960&height=540&fps=15&people=5``.
+    """The stream behind an address like ``demo:entrance?width=960&height=540&fps=15&people=6``.
 
     The name chooses the people; all that follows it may be left out.
 
@@ -205,12 +205,12 @@ def open_stream(url: str) -> SceneStream:
         ConfigError: the address says something else, or the portraits are not installed.
     """
     parts = urlsplit(url)
-    values = {"width": 960, "height": 540, "fps": 15, "people": 5}
+    values = {"width": 960, "height": 540, "fps": 15, "people": 6}
     for key, text in parse_qsl(parts.query, keep_blank_values=True):
         if key not in values or not text.isdecimal() or not 1 <= int(text) <= 3840:
             raise ConfigError(
                 f"{url}: {key}={text} is not understood; write for example "
-                "demo:entrance?width=960&height=540&fps=15&people=5"
+                "demo:entrance?width=960&height=540&fps=15&people=6"
             )
         values[key] = int(text)
     seed = int.from_bytes(parts.path.encode(), "big") % (1 << 32)
@@ -219,31 +219,44 @@ def open_stream(url: str) -> SceneStream:
 
 
 def _walkers(width: int, height: int, people: int, rng: np.random.Generator) -> list[_Walker]:
-    """The people, near to far; those of one row walk evenly apart, so that nobody collides."""
+    """The people, near to far."""
     people = min(max(1, people), MAX_PEOPLE)
-    counts = [people // len(ROWS) + (row < people % len(ROWS)) for row in range(len(ROWS))]
-    walkers: list[_Walker] = []
     first = int(rng.integers(len(KINDS)))
-    portrait = int(rng.integers(2))
-    for row, count in zip(ROWS, counts, strict=True):
-        offset = float(rng.random())
-        for place in range(count):
-            number = len(walkers)
-            label = KINDS[(first + number) % len(KINDS)]
-            size_px = row.face_px * height / 720 * float(rng.uniform(0.92, 1.04))
-            person = figure(portrait + number, label, size_px, rng)
-            half = person.pixels.shape[1] / 2 / width
-            span = 1 + 2.4 * half
-            walkers.append(
-                _Walker(
-                    person,
-                    row,
-                    start=(offset + place / count) * span,
-                    span=span,
-                    phase=float(rng.uniform(0, 6.28)),
-                )
-            )
+    rows: list[list[Figure]] = [[] for _ in ROWS]
+    for number in range(people):
+        place = number % len(ROWS)
+        face_px = ROWS[place].face_px * height / 720 * float(rng.uniform(0.92, 1.04))
+        portrait = place + len(rows[place])  # neighbours differ
+        label = KINDS[(first + number) % len(KINDS)]
+        rows[place].append(figure(portrait, label, face_px, rng))
+    walkers: list[_Walker] = []
+    for row, figures in zip(ROWS, rows, strict=True):
+        if figures:
+            walkers += _in_line(row, figures, width, rng)
     return walkers
+
+
+def _in_line(
+    row: _Row, figures: list[Figure], width: int, rng: np.random.Generator
+) -> list[_Walker]:
+    """The walkers of one row, evenly apart on one round trip, so that nobody collides."""
+    reach_px = max(
+        max(middle, person.pixels.shape[1] - middle)
+        for person in figures
+        for middle in [(person.face.x1 + person.face.x2) / 2]
+    )
+    span = 1 + 2.2 * reach_px / width
+    offset = float(rng.random())
+    return [
+        _Walker(
+            person,
+            row,
+            start=(offset + place / len(figures)) * span,
+            span=span,
+            phase=float(rng.uniform(0, 6.28)),
+        )
+        for place, person in enumerate(figures)
+    ]
 
 
 def _paste(picture: Image, pixels: Image, place: NDArray[np.float64]) -> None:

@@ -240,7 +240,8 @@ def _cloth(
         shade += 0.07 * np.exp(-(((sag - fold - 0.05) / 0.03) ** 2))
     shade -= 0.10 * np.exp(-(((sag - 0.13) / 0.015) ** 2))
     shade *= 1 + 0.015 * np.sin(x * 2.1) * np.sin(y * 2.3)
-    return np.clip(np.array(colour) * shade[..., None], 0, 255)
+    cloth: NDArray[np.float64] = np.clip(np.array(colour) * shade[..., None], 0, 255)
+    return cloth
 
 
 def _with_clothes(picture: Image, portrait: Portrait, hue: int) -> Image:
