@@ -153,12 +153,17 @@ def test_a_given_map_explains_further_names(tmp_path: Path) -> None:
 
 
 def test_only_the_wanted_pictures_are_read(tmp_path: Path) -> None:
-    """Others are no fault; a wanted one that is missing is."""
+    """Others are no fault, and a list may name pictures of other folders."""
     add(tmp_path, "a", [])
     add(tmp_path, "b", [])
-    assert [p.stem for p in read_folder(tmp_path, only={"b"}).pictures] == ["b"]
-    with pytest.raises(ConfigError, match="1 of the 2 pictures asked for"):
-        read_folder(tmp_path, only={"b", "z"})
+    assert [p.stem for p in read_folder(tmp_path, only={"b", "z"}).pictures] == ["b"]
+
+
+def test_a_list_that_names_no_picture_here_is_wrong_usage(tmp_path: Path) -> None:
+    """An example of what was asked for is told."""
+    add(tmp_path, "a", [])
+    with pytest.raises(ConfigError, match=r"none of the 2 pictures asked for .* for example y"):
+        read_folder(tmp_path, only={"y", "z"})
 
 
 def test_a_folder_of_another_shape_is_wrong_usage(tmp_path: Path) -> None:

@@ -143,17 +143,18 @@ def read_folder(
     Args:
         folder: holds the two folders.
         names: meaning of further names, over ``NAMES``.
-        only: stems of the pictures wanted; default is all.
+        only: stems of the pictures wanted; default is all. A list may name pictures of other
+            folders too.
 
     Raises:
-        ConfigError: a folder is missing, or a wanted picture is.
+        ConfigError: a folder is missing, or every wanted picture is.
     """
     skipped: list[SkippedFile] = []
     faults: list[BoxFault] = []
     pictures: list[AnnotatedPicture] = []
     images, annotations = _pairs(folder, skipped)
     if only is not None:
-        _demand(only, images, folder)
+        _demand_some(only, images, folder)
     for stem in sorted(images.keys() | annotations.keys()):
         if only is not None and stem not in only:
             continue
@@ -243,11 +244,11 @@ def _pairs(folder: Path, skipped: list[SkippedFile]) -> tuple[dict[str, Path], d
     return images, {path.stem: path for path in sorted((folder / "annotations").glob("*.xml"))}
 
 
-def _demand(only: Collection[str], images: Mapping[str, Path], folder: Path) -> None:
-    if missing := sorted(set(only) - images.keys()):
+def _demand_some(only: Collection[str], images: Mapping[str, Path], folder: Path) -> None:
+    if not images.keys() & set(only):
         raise ConfigError(
-            f"{len(missing)} of the {len(set(only))} pictures asked for are not in "
-            f"{folder / 'images'}, the first is {missing[0]}; correct the list or the folder"
+            f"none of the {len(set(only))} pictures asked for is in {folder / 'images'}, for "
+            f"example {min(only, default='')}; correct the list or the folder"
         )
 
 
