@@ -70,7 +70,10 @@ def evaluate_detector(
         ),
     ],
     beside: Annotated[
-        list[str] | None, typer.Option(help="Detector to compare with; none leaves it out.")
+        list[str] | None,
+        typer.Option(
+            help="Detector to compare with, by name, or a YuNet ONNX file; none leaves it out."
+        ),
     ] = None,
 ) -> None:
     """Measure a detector on pictures that training never saw, by face size, with its cost."""
@@ -106,7 +109,8 @@ def label(
     min_face_px: Annotated[int, typer.Option(min=6, help="Smallest face to look for.")] = 12,
 ) -> None:
     """Annotate pictures by two detectors: faces where they agree, ignore where only one sees."""
-    from training.detector.label import label_folder, open_teacher
+    from training.detector.label import label_folder
+    from training.detector.teachers import open_teacher
 
     if len(teacher) != 2:
         raise ConfigError(f"--teacher was given {len(teacher)} times; name two different ones")

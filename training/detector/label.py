@@ -11,19 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-import cv2
 import numpy as np
 
-from worker.errors import BadDataError, ConfigError
+from worker.errors import BadDataError
 from worker.evaluation.measures import overlaps
 from worker.evaluation.pictures import list_pictures, read_picture
-from worker.faces.detect import Detector, open_detector
-from worker.faces.heatmap import MAX_IOU, fitted
-from worker.records import Box, Detection, Image
+from worker.faces.detect import Detector
+from worker.records import Box, Detection
 
 AGREE_IOU = 0.45
-LOWEST_SCORE = 0.05
-MAX_FACES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,56 +30,6 @@ class Labelled:
     faces: int
     ignored: int
     skipped: tuple[str, ...]
-
-
-class YuNet:
-    """YuNet (libfacedetection) by OpenCV, from a file that the user has. Not for several threads.
-
-    Args:
-        path: the ONNX file.
-        min_face_px: smallest face wanted; the network finds faces from about 12 px.
-    """
-
-    name = "yunet"
-    threshold = 0.5
-
-    def __init__(self, path: Path, min_face_px: int) -> None:
-        self._scale = 12 / min_face_px
-        try:
-            self._network = cv2.FaceDetectorYN.create(
-                str(path), "", (320, 320), LOWEST_SCORE, MAX_IOU, MAX_FACES
-            )
-        except cv2.error as error:
-            raise ConfigError(f"--teacher {path}: it is no YuNet that OpenCV reads") from error
-
-    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
-        """See ``Detector.detect``."""
-        pixels, (wide, high) = fitted(image, self._scale)
-        self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
-        _, rows = self._network.detect(pixels)
-        found = np.asarray(rows if rows is not None else [], np.float64).reshape(-1, 15)
-        found = found[found[:, 14] >= (self.threshold if min_score is None else min_score)]
-        height, width = image.shape[:2]
-        grow = np.array([width / wide, height / high] * 2)
-        corners = np.hstack([found[:, :2], found[:, :2] + found[:, 2:4]]) * grow
-        return [
-            Detection(Box(*corner.tolist()).clipped(width, height), float(row[14]))
-            for corner, row in zip(corners, found, strict=True)
-        ]
-
-
-def open_teacher(name: str, min_face_px: int) -> Detector:
-    """A detector by its name, or YuNet from its ONNX file.
-
-    Raises:
-        ConfigError: there is no such detector or file.
-    """
-    path = Path(name)
-    if path.suffix != ".onnx":
-        return open_detector(name, min_face_px=min_face_px)
-    if not path.is_file():
-        raise ConfigError(f"--teacher {name}: there is no such file; correct the path")
-    return YuNet(path, min_face_px)
 
 
 def label_folder(

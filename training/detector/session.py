@@ -28,10 +28,11 @@ from training.detector.measure import (
 )
 from training.detector.network import centerface_path
 from training.detector.recipe import DetectorRecipe, DetectorRun
+from training.detector.teachers import open_teacher
 from training.progress import Told
 from training.runs import RunFolder
 from worker.errors import ConfigError
-from worker.faces.detect import Detector, open_detector
+from worker.faces.detect import Detector
 from worker.faces.heatmap import NETWORK
 from worker.inference.artifact import CARD, ONNX, TEST_PICTURES, WEIGHTS, Artifact, Manifest, save
 
@@ -107,7 +108,7 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
     Args:
         run: the run folder.
         data: ``FOLDER=MIN_FACE_PX`` each: the smallest face to look for in these pictures.
-        beside: names of detectors to compare with.
+        beside: detectors to compare with, see ``open_teacher``.
         told: of the progress in folders.
 
     Raises:
@@ -116,10 +117,9 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
     cv2.setNumThreads(1)
     network = read_network(RunFolder(run).weights)
     folders = [parse_folder(text) for text in data]
-    names = [NETWORK, *beside]
 
     def opened(min_face_px: float) -> list[Detector]:
-        others = [open_detector(name, min_face_px=round(min_face_px)) for name in beside]
+        others = [open_teacher(name, round(min_face_px)) for name in beside]
         return [as_detector(network, round(min_face_px)), *others]
 
     known = [
@@ -133,7 +133,8 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
         source = read_source(path, 1, "test")
         document["test_pictures"] += [sample.path.stem for sample in source.samples]
         rows: dict[str, Any] = {}
-        for name, detector in zip(names, opened(px), strict=True):
+        for detector in opened(px):
+            name = detector.name
             at = threshold if name == NETWORK else detector.threshold
             found = outcomes(detector, source.samples)
             rows[name] = {"false_detections_per_picture": round(false_detections(found, at), 4)}
