@@ -106,6 +106,12 @@ def test_dies_with_its_parent() -> None:
     wait_for(lambda: not alive(pid))
 
 
+def test_ctrl_c_does_not_reach_it() -> None:
+    """The terminal's signal goes to our process group; the server must outlive our drain."""
+    with embedded_redis() as server:
+        assert os.getpgid(server.pid) != os.getpgid(0)
+
+
 def test_starts_again_on_its_port() -> None:
     """A server that was stopped comes back where its clients look for it."""
     server = RedisServer(valkey_binary())

@@ -170,6 +170,7 @@ class RedisServer:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for us: what is on its way needs the server
         )
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin as configuration:
