@@ -57,6 +57,11 @@ def test_every_kind_of_key_has_its_line() -> None:
     }
 
 
+def test_an_array_of_several_lines_may_stand_in_an_inline_table() -> None:
+    """The only way in which an inline table may have several lines."""
+    assert line_numbers("x = {a = [\n1], b = 2}") == {("x",): 1, ("x", "a"): 1, ("x", "b"): 2}
+
+
 def test_line_ends_of_windows_count_once() -> None:
     """CR LF is one line end, as for ``tomllib``."""
     assert line_numbers("a = 1\r\n\r\nb = 2\r\n") == {("a",): 1, ("b",): 3}

@@ -24,7 +24,7 @@ def line_numbers(text: str) -> dict[Key, int]:
     Meant for text that ``tomllib`` takes; of any other it finds what it can.
     """
     scanner = _Scanner()
-    for match in _TOKEN.finditer(text.replace("\r\n", "\n")):
+    for match in _TOKEN.finditer(text):
         scanner.take(str(match.lastgroup), match[0])
     return scanner.found
 
