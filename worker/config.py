@@ -271,7 +271,7 @@ class Deciding(Section):
     """When a face gets a label, and when it stays unknown."""
 
     min_face_px: Annotated[int, Field(ge=4, le=512)] = Field(
-        12, description="Faces narrower than this are unknown: too_small."
+        10, description="Faces narrower than this are unknown: too_small."
     )
     min_sharpness: Annotated[float, Field(ge=0, le=100_000)] = Field(
         2.2, description="Detail, in levels of grey, under which a face is unknown: blurred."
