@@ -16,8 +16,11 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_PX = 21.0
 """Height of a capital of the font at scale 1."""
 
-LINE_SHARE = 1 / 400
-"""Width of a box's line, as a share of the picture's longer side."""
+LINE_SHARES = (1 / 12, 1 / 400)
+"""Width of a box's line, at most, as a share of the face and of the picture's longer side."""
+
+USUAL_LINE_PX = 2
+"""Drawn in small pictures too, where the face has room for it."""
 
 LETTER_SHARE = 0.16
 """Height of a letter, as a share of the face's width."""
@@ -67,10 +70,11 @@ def annotate(image: Image, marks: Sequence[Mark]) -> Image:
     """
     drawn = image.copy()
     height, width = image.shape[:2]
-    line = max(1, round(max(height, width) * LINE_SHARE))
+    line = max(USUAL_LINE_PX, round(max(height, width) * LINE_SHARES[1]))
     for mark in marks:
         x1, y1, x2, y2 = (round(side) for side in mark.box)
-        cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), COLOURS[mark.decision.label], line)
+        thin = max(1, min(line, round(mark.box.face_px * LINE_SHARES[0])))
+        cv2.rectangle(drawn, (x1, y1), (x2 - 1, y2 - 1), COLOURS[mark.decision.label], thin)
     taken = [mark.box for mark in marks]
     # Large faces first: their labels have more places to go to than it costs others.
     for mark in sorted(marks, key=lambda mark: -mark.box.face_px):
