@@ -5,6 +5,7 @@ A test holds the pages against what this would write.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,8 @@ def options(name: str, command: Command) -> Iterator[str]:
     """Usage, and a row for each argument and option."""
     context = Context(command, info_name=name)
     yield ""
-    yield f"`{name} {' '.join(command.collect_usage_pieces(context))}`"
+    pieces = " ".join(command.collect_usage_pieces(context))
+    yield f"`{name} {re.sub(r'[{](.*?)[}]', lambda match: match[1].upper(), pieces)}`"
     shown_parameters = [p for p in command.params if not getattr(p, "hidden", False)]
     if shown_parameters:
         yield ""
@@ -193,7 +195,7 @@ def options(name: str, command: Command) -> Iterator[str]:
 def row(parameter: Parameter) -> str:
     """One argument or option."""
     if isinstance(parameter, Argument):
-        spelt = f"`{parameter.make_metavar(Context(Command('x')))}`"
+        spelt = f"`{(parameter.name or '').upper()}`"
     else:
         spelt = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
     default = parameter.default
