@@ -13,6 +13,8 @@ from typing import Any
 import typer.main
 from click import Argument, Command, Context, Parameter
 
+import training.cli
+import worker.cli
 from worker.config import Camera, CameraDefaults, Settings
 from worker.config_faults import PREFIX, section_at
 from worker.errors import CAMERA_REASONS
@@ -155,10 +157,6 @@ def words(values: tuple[str, ...]) -> str:
 
 def command_line() -> str:
     """Both command lines, with every command and option."""
-    import training.cli  # noqa: PLC0415 (its help is all that is wanted of it)
-
-    import worker.cli  # noqa: PLC0415
-
     lines = [
         "# Command line",
         "",
