@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +130,26 @@ def test_what_was_not_confirmed_is_sent_again_byte_for_byte(
     assert len(set(found)) == 21
     assert seqs(found) == list(range(21))
     assert len(rig.counts.sent) == 21
+
+
+def test_a_hundred_broken_connections_leave_nothing_behind(
+    shared_redis: RedisServer, rig_for: Make
+) -> None:
+    """Cut off again and again in mid-work, it loses nothing and holds one descriptor as before."""
+    rig = rig_for(shared_redis).start()
+    rig.frames(1)
+    rig.drained()
+    before = _open_files()
+    with client_of(shared_redis) as admin:
+        for _ in range(100):
+            rig.frames(5)
+            admin.client_kill_filter(_type="normal", skipme=True)
+        rig.drained()
+    assert _open_files() <= before + 1
+    assert seqs(documents(shared_redis, "maskwatch:frames:hall")) == list(range(501))
+    assert (False, "gone") in rig.counts.broker_said
+    assert rig.balanced()
+    assert not rig.counts.losses
 
 
 def test_a_wrong_password_is_told_and_tried_again(
@@ -442,6 +463,10 @@ def test_what_is_no_redis_is_told(rig_for: Make, answer: bytes, reason: str) -> 
         rig.close(0.0)
         listener.shutdown(socket.SHUT_RDWR)
         answering.join(5)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _connections(client: redis.Redis) -> int:
