@@ -227,10 +227,10 @@ def _straps(shape: tuple[int, ...], portrait: Portrait, points: list[tuple[int, 
 
 def _cloth(
     shape: tuple[int, ...], outline: NDArray[np.float64], colour: Colour
-) -> NDArray[np.float64]:
-    """Cloth that is round as a face is, with three folds and a seam, ``float (H, W, 3) BGR``."""
+) -> NDArray[np.float32]:
+    """Cloth that is round as a face is, with three folds and a seam, ``float32 (H, W, 3) BGR``."""
     (left, top), (right, bottom) = outline.min(axis=0).tolist(), outline.max(axis=0).tolist()
-    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float64)
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     across = np.clip((x - (left + right) / 2) / ((right - left) / 2), -1.5, 1.5)
     down = (y - top) / (bottom - top)
     shade = 1.03 - 0.34 * across**2 - 0.10 * np.clip(down, 0, 1) ** 2
@@ -240,7 +240,7 @@ def _cloth(
         shade += 0.07 * np.exp(-(((sag - fold - 0.05) / 0.03) ** 2))
     shade -= 0.10 * np.exp(-(((sag - 0.13) / 0.015) ** 2))
     shade *= 1 + 0.015 * np.sin(x * 2.1) * np.sin(y * 2.3)
-    cloth: NDArray[np.float64] = np.clip(np.array(colour) * shade[..., None], 0, 255)
+    cloth: NDArray[np.float32] = np.clip(np.array(colour, np.float32) * shade[..., None], 0, 255)
     return cloth
 
 
