@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.faces import Faces
-from training.synthesis import NOSE_BRIDGE, lowered, with_drawn_mask
+from training.synthesis import LOWEST_NOSE, NOSE_BRIDGE, lowered, with_drawn_mask
 from worker.inference.align import CropRule, cut
 from worker.records import CLASSES, Box, Image
 
@@ -33,10 +33,10 @@ class Augmentation(BaseModel):
     flip: float = 0.5
     drawn: float = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
     lowered: float = Field(0.10, description="A face becomes one of the third class.")
-    small: float = Field(0.45, description="Seen by fewer pixels, down to 8.")
-    blur: float = 0.25
+    small: float = Field(0.4, description="Seen by fewer pixels, down to 9.")
+    blur: float = 0.2
     codec: float = 0.4
-    noise: float = 0.3
+    noise: float = 0.25
     gray: float = 0.12
     light: float = 0.8
 
@@ -94,7 +94,7 @@ class Augmenter:
         if len(self._masked) and rng.random() < 0.6:
             other = self._placed(int(rng.choice(self._masked)), rng)
             return lowered((patch, box), other, self._rule, rng)
-        top = rng.uniform(0.68, 0.95)
+        top = LOWEST_NOSE + 0.02 + 0.36 * rng.beta(1.2, 2.0)
         return cut(with_drawn_mask(patch, self._faces[index].box, top, rng), box, self._rule)
 
     def _placed(self, index: int, rng: np.random.Generator) -> tuple[Image, Box]:

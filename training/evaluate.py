@@ -74,6 +74,7 @@ def parts_of(recipe: Recipe, folders: Sequence[Path]) -> Parts:
         ConfigError: a folder is not prepared, or a part is empty.
     """
     faces = joined([load_faces(folder) for folder in folders]).of_classes(recipe.classes)
+    faces = _where(faces, [f.picture not in recipe.excluded.get(f.source, ()) for f in faces])
     if recipe.split == "face":
         by_face = parts_by_face(len(faces), recipe.seed)
         parts = Parts(*(_where(faces, [there == part for there in by_face]) for part in _NAMES))

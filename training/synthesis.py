@@ -15,6 +15,9 @@ from worker.records import Box, Image
 NOSE_BRIDGE = 0.45
 """Where the upper edge of a mask lies that is worn correctly, as a share of the face box."""
 
+LOWEST_NOSE = 0.58
+"""Above this share of the face box no upper edge of a pulled-down mask lies."""
+
 MASK_COLOURS = (
     *((235, 206, 160), (225, 190, 140), (240, 225, 190)),  # surgical, light blue, BGR
     *((245, 245, 245), (225, 228, 230), (200, 225, 200)),  # white, grey, light green
@@ -73,7 +76,7 @@ def lowered(
         rule: how crops are cut.
         rng: chooses how far the mask is down, and whether nose or mouth show too.
     """
-    edge = rng.uniform(0.64, 0.92)
+    edge = LOWEST_NOSE + 0.36 * rng.beta(1.2, 2.2)  # most masks of the class hang just below it
     above = cut(*bare, rule).astype(np.float32)
     image, box = masked
     pulled = rng.uniform(0.4, 1.0) * (edge - NOSE_BRIDGE) * box.height

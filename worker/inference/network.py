@@ -31,7 +31,7 @@ class ReportNet(nn.Module):
             layers += [
                 nn.Conv2d(before, after, kernel_size=3, stride=1, padding=1),
                 nn.BatchNorm2d(after),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),  # the report's steps take the whole set: memory counts
                 nn.MaxPool2d(kernel_size=2, stride=2),
             ]
             before = after

@@ -1,0 +1,180 @@
+"""Training: resumable to the same weights, and honest about what cannot be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training import fit as fitting
+from training.evaluate import parts_of
+from training.faces import Faces
+from training.fit import Epoch, Trainer
+from training.recipe import Recipe
+from training.runs import RunFolder, load_run, start_run
+from worker.errors import ConfigError, WorkError
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _trainer(recipe: Recipe, prepared: Path, out: Path, *, resume: bool = False) -> Trainer:
+    parts = parts_of(recipe, [prepared])
+    folder = start_run(out, recipe, [prepared], resume=resume)
+    return Trainer(recipe, parts.train, parts.validation, folder, "cpu")
+
+
+class _Killed(Exception):
+    """Stands for a signal in the middle of a run."""
+
+
+def _kill_after(epoch: int) -> object:
+    def told(done: Epoch) -> None:
+        if done.number == epoch:
+            raise _Killed
+
+    return told
+
+
+def test_a_killed_run_resumes_to_the_same_weights(
+    tiny: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    """Weights, optimiser, averages and order go on as if nothing had happened."""
+    _trainer(tiny, prepared, tmp_path / "whole").run(lambda _epoch: None)
+    with pytest.raises(_Killed):
+        _trainer(tiny, prepared, tmp_path / "killed").run(_kill_after(2))  # type: ignore[arg-type]
+    _trainer(tiny, prepared, tmp_path / "killed", resume=True).run(lambda _epoch: None)
+    whole, killed = (load_run(tmp_path / name).weights() for name in ("whole", "killed"))
+    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+
+
+def test_a_kill_within_an_epoch_repeats_that_epoch(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not checkpointed is done again, to the same result."""
+    _trainer(tiny, prepared, tmp_path / "whole").run(lambda _epoch: None)
+    steps = 0
+    step = Trainer._step
+
+    def dying(self: Trainer, batch: object) -> float:
+        nonlocal steps
+        steps += 1
+        if steps == 4:
+            raise _Killed
+        return step(self, batch)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", dying)
+        with pytest.raises(_Killed):
+            _trainer(tiny, prepared, tmp_path / "killed").run(lambda _epoch: None)
+    _trainer(tiny, prepared, tmp_path / "killed", resume=True).run(lambda _epoch: None)
+    whole, killed = (load_run(tmp_path / name).weights() for name in ("whole", "killed"))
+    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+
+
+def test_training_learns(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """The loss of generated faces falls."""
+    epochs: list[Epoch] = []
+    longer = tiny.model_copy(update={"epochs": 6})
+    _trainer(longer, prepared, tmp_path / "run").run(epochs.append)
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert [epoch.number for epoch in epochs] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_loss_that_is_no_number_stops(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence says where, and the last good checkpoint is kept."""
+    trainer = _trainer(tiny, prepared, tmp_path / "run")
+    step = Trainer._step
+    monkeypatch.setattr(
+        Trainer,
+        "_step",
+        lambda self, batch: step(self, batch) if self.epochs_done < 1 else float("nan"),
+    )
+    with pytest.raises(WorkError, match=r"loss is nan in epoch 2, step 1.*epoch 1 is kept"):
+        trainer.run(lambda _epoch: None)
+    assert _trainer(tiny, prepared, tmp_path / "run", resume=True).epochs_done == 1
+
+
+def test_a_class_without_example_is_refused(tiny: Recipe, faces: Faces, tmp_path: Path) -> None:
+    """The sentence names the class."""
+    some = faces.of_classes(2)
+    with pytest.raises(ConfigError, match="no example of mask_worn_incorrectly"):
+        Trainer(tiny, some, some, RunFolder(tmp_path), "cpu")
+
+
+def test_a_run_folder_that_exists_is_refused(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """Neither resumed nor thrown away unasked."""
+    start_run(tmp_path / "run", tiny, [prepared], resume=False)
+    with pytest.raises(ConfigError, match=r"exists; go on with it by --resume"):
+        start_run(tmp_path / "run", tiny, [prepared], resume=False)
+
+
+def test_another_recipe_cannot_resume(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """What was begun one way does not go on another way."""
+    start_run(tmp_path / "run", tiny, [prepared], resume=False)
+    other = tiny.model_copy(update={"learning_rate": 0.5})
+    with pytest.raises(ConfigError, match="another recipe"):
+        start_run(tmp_path / "run", other, [prepared], resume=True)
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    tiny: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    """The sentence names both networks."""
+    _trainer(tiny, prepared, tmp_path / "run").run(lambda _epoch: None)
+    other = tiny.model_copy(update={"network": "residual-32"})
+    parts = parts_of(other, [prepared])
+    with pytest.raises(ConfigError, match="checkpoint of residual-16, not of residual-32"):
+        Trainer(other, parts.train, parts.validation, RunFolder(tmp_path / "run"), "cpu")
+
+
+def test_a_full_disk_keeps_the_former_checkpoint(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint is whole or the one before."""
+    trainer = _trainer(tiny, prepared, tmp_path / "run")
+
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(_Killed):
+        trainer.run(_kill_after(1))  # type: ignore[arg-type]
+    monkeypatch.setattr("training.checkpoint.save_file", full)
+    with pytest.raises(WorkError, match="the former one is kept"):
+        trainer.run(lambda _epoch: None)
+    monkeypatch.undo()
+    assert _trainer(tiny, prepared, tmp_path / "run", resume=True).epochs_done == 1
+
+
+def test_a_student_learns_from_its_teachers(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """A run may name others whose opinion it follows."""
+    _trainer(tiny, prepared, tmp_path / "teacher").run(lambda _epoch: None)
+    student = tiny.model_copy(update={"teachers": (tmp_path / "teacher",), "epochs": 1})
+    epochs: list[Epoch] = []
+    _trainer(student, prepared, tmp_path / "student").run(epochs.append)
+    assert np.isfinite(epochs[0].train_loss)
+
+
+def test_a_frozen_body_does_not_change(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """Only the last layer is trained."""
+    frozen = tiny.model_copy(update={"freeze_body": True, "epochs": 1, "ema": 0.0})
+    torch.manual_seed(frozen.seed)
+    before = fitting.new_model(frozen).network.state_dict()
+    _trainer(frozen, prepared, tmp_path / "run").run(lambda _epoch: None)
+    after = load_run(tmp_path / "run").weights()
+    assert torch.equal(before["stem.0.weight"], after["stem.0.weight"])
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+def test_early_stop_ends_a_run(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """After so many epochs without a better validation loss it is over."""
+    stubborn = tiny.model_copy(update={"epochs": 20, "patience": 1, "learning_rate": 1.0})
+    trainer = _trainer(stubborn, prepared, tmp_path / "run")
+    trainer.run(lambda _epoch: None)
+    assert trainer.epochs_done < 20
