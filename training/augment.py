@@ -32,7 +32,7 @@ class Augmentation(BaseModel):
     rotate_deg: float = 8.0
     flip: float = 0.5
     drawn: float = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
-    lowered: float = Field(0.10, description="A face becomes one of the third class.")
+    lowered: float = Field(0.18, description="A face becomes one of the third class.")
     small: float = Field(0.4, description="Seen by fewer pixels, down to 9.")
     blur: float = 0.2
     codec: float = 0.4
