@@ -63,6 +63,12 @@ def test_silence_while_opening_is_a_timeout() -> None:
     assert fault(1, av.error.InvalidDataError, "open", timed_out=True) == "timeout"
 
 
+@pytest.mark.parametrize("name", ["TimeoutError", "ExitError"])
+def test_silence_in_mid_stream_is_a_stall(name: str) -> None:
+    """A camera that sent and then sends no more has stalled."""
+    assert fault(1, getattr(av.error, name), "read", timed_out=True) == "stalled"
+
+
 def test_a_reset_in_mid_stream_is_an_end() -> None:
     """A camera that hangs up, however rudely, has ended."""
     assert fault(errno.ECONNRESET, av.error.ConnectionResetError, "read") == "ended"

@@ -143,5 +143,5 @@ def test_packets_that_cannot_be_decoded(web: str) -> None:
 def test_a_stream_that_freezes(web: str) -> None:
     """A connection that stays open and sends nothing is down after the time-out."""
     with watching(url=f"{web}/frozen", read_timeout_s=1) as watch:
-        watch.until(lambda: watch.states[-1:] == ["down: timeout"])
+        watch.until(lambda: watch.states[-1:] == ["down: stalled"])
     assert "up" in watch.states

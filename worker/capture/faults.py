@@ -47,7 +47,7 @@ def _reason(
             return reason
     if isinstance(error, av.error.PermissionError):
         return "unauthorised" if local else "unreachable"
-    if timed_out and not local:
+    if isinstance(error, _SILENCE) or (timed_out and not local):
         return "timeout" if phase == "open" else "stalled"
     if isinstance(error, av.error.InvalidDataError):
         return "undecodable"
@@ -65,6 +65,8 @@ def _sentence(
     return f"{address} {doing} ({strerror}); {remedy}"
 
 
+_SILENCE = (av.error.TimeoutError, av.error.ExitError)
+
 _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], CameraReason], ...] = (
     ((av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError), "unauthorised"),
     (av.error.HTTPNotFoundError, "not_found"),
@@ -77,7 +79,6 @@ _REASONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], CameraReaso
     (av.error.IsADirectoryError, "unsupported"),
     (av.error.NotImplementedError, "unsupported"),
     (av.error.PatchWelcomeError, "unsupported"),
-    ((av.error.TimeoutError, av.error.ExitError), "timeout"),
 )
 
 _REMEDIES: dict[CameraReason, str] = {
