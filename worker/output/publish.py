@@ -294,7 +294,7 @@ class Publisher:
 
     def _went_down(self, error: Exception) -> bool:
         """Take note of a fault; True where Redis was up until now."""
-        self._writer.disconnect()
+        self._writer.disconnect()  # After a failover the name may lead to another server.
         was_up = bool(self._up)
         reason, sentence = broker.explain(error, self._settings)
         if was_up or reason != self._reason:
