@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from training.augment import Augmentation
 from worker.errors import ConfigError
 from worker.inference.align import CropRule
-from worker.inference.network import definition
+from worker.inference.network import NETWORKS, definition
 from worker.records import CLASSES, ClassName
 
 Positive = Annotated[float, Field(gt=0)]
@@ -71,6 +71,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.network not in NETWORKS:
+            raise ValueError(f"there is no network {self.network!r}; take {', '.join(NETWORKS)}")
         for name in ("class_weights", "class_shares"):
             values = getattr(self, name)
             if values is not None and len(values) != self.classes:

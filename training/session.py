@@ -17,7 +17,7 @@ from training import plots
 from training.calibrate import masked_share
 from training.evaluate import Evaluation, parts_of, pooled
 from training.evaluate import evaluate as judge_run
-from training.fit import Epoch, Trainer
+from training.fit import Epoch, Trainer, new_model
 from training.recipe import Recipe
 from training.recipe import recipe as checked
 from training.runs import EVALUATION, Run, RunRecord, load_run, start_run
@@ -110,6 +110,8 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
             f"batch_size is {recipe.batch_size}, but the training part has {len(parts.train)} "
             "faces; make it smaller, or 0 for the whole set"
         )
+    if recipe.start_from is not None:
+        new_model(recipe)  # told before a folder is made
     folder = start_run(out, recipe, data, resume=mode.resume, overwrite=mode.overwrite)
     trainer = Trainer(recipe, parts.train, parts.validation, folder, device)
     if trainer.epochs_done:

@@ -1,0 +1,79 @@
+"""What training does to faces: masks drawn and lowered, pictures as cameras make them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.augment import Augmentation, Augmenter, degraded
+from training.faces import Faces
+from training.synthesis import lowered, with_drawn_mask
+from worker.inference.align import CropRule
+from worker.records import Box, Image
+
+RULE = CropRule(48, 0.2)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Chance that is the same at every run."""
+    return np.random.default_rng(5)
+
+
+def _plain(value: int, size: int = 80) -> Image:
+    return np.full((size, size, 3), value, np.uint8)
+
+
+def test_a_drawn_mask_covers_mouth_and_leaves_the_eyes(rng: np.random.Generator) -> None:
+    """And the patch it was drawn on stays as it is."""
+    patch = _plain(100)
+    box = Box(20, 20, 60, 60)
+    drawn = with_drawn_mask(patch, box, 0.5, rng)
+    assert (patch == 100).all()
+    assert np.abs(drawn[48:54, 34:46].astype(int) - 100).mean() > 8
+    assert (drawn[20:30, 30:50] == 100).all()
+
+
+def test_a_lowered_mask_shows_the_face_above_it(rng: np.random.Generator) -> None:
+    """Above the nose one face, below it the other's mask."""
+    box = Box(20, 20, 60, 60)
+    crop = lowered((_plain(90), box), (_plain(120), box), RULE, rng)
+    assert crop.shape == (48, 48, 3)
+    assert (crop[:20] == 90).all()
+    assert crop[-1].mean() == pytest.approx(90, abs=3)  # brightness is matched
+
+
+def test_a_bare_face_with_a_drawn_mask_is_masked(faces: Faces) -> None:
+    """Its label changes with it; other classes keep theirs."""
+    always = Augmentation(drawn=1.0, lowered=0.0)
+    augmenter = Augmenter(faces, RULE, always, classes=3)
+    labels = faces.labels
+    for index in range(12):
+        _, label = augmenter.crop(index, np.random.default_rng(index))
+        assert label == (1 if labels[index] == 0 else labels[index])
+
+
+def test_lowered_faces_belong_to_the_third_class(faces: Faces) -> None:
+    """Where three classes are trained."""
+    bare = int(np.flatnonzero(faces.labels == 0)[0])
+    how = Augmentation(drawn=0.0, lowered=1.0)
+    three, two = (Augmenter(faces, RULE, how, classes) for classes in (3, 2))
+    assert three.crop(bare, np.random.default_rng(0))[1] == 2
+    assert two.crop(bare, np.random.default_rng(0))[1] == 0
+
+
+def test_every_degradation_keeps_shape_and_type(rng: np.random.Generator) -> None:
+    """Whatever chance chooses."""
+    always = Augmentation(small=1, blur=1, codec=1, noise=1, gray=1, light=1)
+    crop = rng.integers(0, 255, (48, 48, 3)).astype(np.uint8)
+    for _ in range(30):
+        out = degraded(crop, always, rng)
+        assert out.shape == (48, 48, 3)
+        assert out.dtype == np.uint8
+
+
+def test_without_chance_a_crop_stays_as_it_is(rng: np.random.Generator) -> None:
+    """Shares of zero do nothing."""
+    never = Augmentation(small=0, blur=0, codec=0, noise=0, gray=0, light=0)
+    crop = rng.integers(0, 255, (48, 48, 3)).astype(np.uint8)
+    assert np.array_equal(degraded(crop, never, rng), crop)

@@ -1,0 +1,183 @@
+"""Every command, from pictures to an artifact, on generated faces; and how commands fail."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from training.batches import plain_crops
+from training.cli import main
+from training.evaluate import parts_of
+from training.runs import load_run
+from worker.inference.artifact import load
+from worker.inference.engine import open_engine
+
+BATCH = ("--set", "batch_size=16")
+TINY = ("epochs=2", "batch_size=16", "faces_per_epoch=48", "source_weights={}")
+
+
+class Done(Exception):
+    """The exit code of a command."""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command line; gives its exit code, standard output and standard error."""
+    torch.set_num_threads(1)
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["maskwatch-train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), told.out, told.err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def shared_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the run of this module lies; the first test fills it."""
+    return tmp_path_factory.mktemp("runs") / "tiny"
+
+
+def _fit_options() -> list[str]:
+    return [part for change in TINY for part in ("--set", change)]
+
+
+def test_from_pictures_to_an_artifact(
+    run: Any, voc: Path, tmp_path: Path, shared_run: Path
+) -> None:
+    """Explore, prepare, fit, evaluate, export; the worker's engine gives the trainer's figures."""
+    code, out, _ = run("explore", "--data", voc, "--out", tmp_path / "seen")
+    assert code == 0
+    assert json.loads(out)["sources"]["generated"]["faces"] == 72
+    assert {"index.html", "explore.json", "classes.png"} <= {
+        p.name for p in (tmp_path / "seen").iterdir()
+    }
+
+    prepared = shared_run.parent / "prepared"
+    code, out, _ = run("prepare", "-d", voc, "-o", prepared, "--detector", "none", "--workers", 1)
+    assert (code, sum(json.loads(out)["faces"].values())) == (0, 72)
+
+    code, _, err = run("fit", "-d", prepared, "-o", shared_run, *_fit_options())
+    assert code == 0
+    assert "epoch 2/2" in err
+    assert {"curve.png", "log.csv", "state.json", "weights.safetensors"} <= {
+        p.name for p in shared_run.iterdir()
+    }
+
+    code, _, err = run("export", shared_run, "-o", tmp_path / "model")
+    assert code == 2
+    assert "was not evaluated" in err
+
+    code, out, _ = run("evaluate", shared_run, "--note", "made in a test")
+    assert code == 0
+    assert "by picture" in json.loads(out)["split"]
+    assert (shared_run / "mistakes.png").exists()
+
+    code, out, _ = run("export", shared_run, "-o", tmp_path / "model", "--version", "2.1")
+    assert code == 0
+    artifact = load(tmp_path / "model", kind="classifier")
+    assert (artifact.version, artifact.digest) == ("2.1", json.loads(out)["digest"])
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "made in a test" in card
+    assert "nan" not in card
+
+    told = load_run(shared_run)
+    test = parts_of(told.recipe, told.data).test
+    shares = open_engine(artifact, "cpu").run(plain_crops(test, artifact.rule))
+    matrix = np.zeros((3, 3), int)
+    np.add.at(matrix, (test.labels, shares.argmax(1)), 1)
+    three = told.read_evaluation()["sources"]["generated"]["three_classes"]
+    assert matrix.tolist() == three["confusion"]
+    assert set(artifact.test_pictures()) == {face.picture for face in test}
+
+
+def test_the_report_s_table(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """A row of the report, trained and set beside what was published."""
+    options = ("--row", "report-3-60-40", "--epochs", 2, "--split", "face", "--threads", 1)
+    code, out, _ = run("report", "-d", prepared, "-o", tmp_path / "table", *options)
+    assert code == 0
+    assert "| 91.98 | 92.17 | 66.08 | 66.67 | 92.08 |" in out
+    assert "flatters" in out
+    assert (tmp_path / "table" / "table.html").exists()
+    assert (tmp_path / "table" / "table.png").exists()
+
+
+def test_the_presets_are_told(run: Any) -> None:
+    """As JSON, one of which fit takes."""
+    code, out, _ = run("presets")
+    assert code == 0
+    assert {"shipped", "report-3-60-40", "report-transfer"} <= json.loads(out).keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--preset", "nothing"), "there is no preset 'nothing'"),
+        (("--set", "epochs=0"), "epochs"),
+        (("--set", "epoch=3"), "epoch"),
+        (("--set", "epochs"), "KEY=VALUE"),
+        (("--set", "batch_size=5000"), "make it smaller"),
+        (("--set", "network=resnet-9000"), "there is no network"),
+        (("--set", "class_weights=[1,2]"), "2 values for 3 classes"),
+        (("--recipe", "nowhere.json"), "cannot be read"),
+        (("--device", "tpu"), "auto, cpu or cuda"),
+        (("--set", "start_from=nowhere.safetensors", *BATCH), "cannot be read"),
+    ],
+)
+def test_a_wrong_option_is_told(
+    run: Any, prepared: Path, tmp_path: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    """One sentence, exit code 2, no traceback, and no run folder is in the way afterwards."""
+    code, _, err = run("fit", "-d", prepared, "-o", tmp_path / "run", *options)
+    assert code == 2
+    assert sentence in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(
+    run: Any, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done is kept, and the exit code is that of failed work."""
+
+    def interrupted(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.session.plots.save_curve", interrupted)
+        code, _, err = run("fit", "-d", prepared, "-o", tmp_path / "run", *_fit_options())
+    assert code == 1
+    assert "--resume goes on" in err
+    code, _, err = run("fit", "-d", prepared, "-o", tmp_path / "run", *_fit_options(), "--resume")
+    assert code == 0
+    assert "going on after epoch 1 of 2" in err
+
+
+def test_folds_that_are_no_five_are_refused(run: Any, shared_run: Path) -> None:
+    """Pooling wants each picture judged once."""
+    code, _, err = run("evaluate", shared_run, shared_run)
+    assert code == 2
+    assert "one run for each of five" in err
+
+
+def test_five_folds_are_pooled(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """Every face is judged once, by the run that did not see it."""
+    runs = []
+    for fold in range(5):
+        runs.append(tmp_path / f"fold{fold}")
+        options = ("--set", f"fold={fold}", "--set", "epochs=1", "--set", "augmentation=null")
+        options += ("--set", "faces_per_epoch=32", "--set", "batch_size=16")
+        assert run("fit", "-d", prepared, "-o", runs[-1], *options)[0] == 0
+    code, out, _ = run("evaluate", *runs, "--out", tmp_path / "folds.json")
+    assert code == 0
+    assert json.loads(out)["sources"]["generated"]["faces"] == 72
