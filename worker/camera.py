@@ -51,6 +51,7 @@ class CameraRun:
         self._maker = maker
         self._metrics = metrics
         self._announce = on_ready
+        self._rated = (time.monotonic(), 0)
         self._busy = False
         self._lock = threading.Lock()
         self._changes: queue.SimpleQueue[CameraStatus] = queue.SimpleQueue()
@@ -73,6 +74,11 @@ class CameraRun:
         """Wait for the capture thread."""
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+
+    def fps(self, now_s: float) -> float:
+        """Analysed frames a second since the last call."""
+        (then_s, then), self._rated = self._rated, (now_s, self.analysed)
+        return (self.analysed - then) / max(now_s - then_s, 1e-3)
 
     def close(self) -> None:
         """End what is open, once nothing is in flight any more."""

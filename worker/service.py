@@ -257,7 +257,7 @@ class Service:
                 run.restart()
             run.tell_changes()
             if beat_due:
-                self._publisher.put_state(run.condition)
+                self._publisher.put_state(run.condition, fps=run.fps(now_s))
         if self._abandoned > MAX_ABANDONED:
             self._fail(f"{self._abandoned} capture threads hung and were given up")
         if all(run.done() for run in self._cameras.values()):

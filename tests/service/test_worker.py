@@ -124,6 +124,7 @@ def test_metrics_agree_with_what_redis_holds(
         assert running.metric("maskwatch_events_lost_total") == 0
         assert running.metric("maskwatch_camera_up", camera="hall") == 1
         assert running.metric("maskwatch_faces_total", camera="hall") > 0
+        wait_for(lambda: float(client.hget("maskwatch:camera:hall", "fps") or 0) > 1)
         assert running.terminate() == 0
         assert holes(documents(client, "maskwatch:frames:hall")) == []
 
