@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -124,6 +125,24 @@ def test_make_targets_that_are_named_exist(path: Path) -> None:
     named = re.findall(r"^make ([a-z]+)", path.read_text(), re.MULTILINE)
     named += [span.split()[1] for span in code_spans(path) if re.match(r"make [a-z]+", span)]
     assert set(named) <= targets
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@page
+def test_blocks_of_code_can_be_read(path: Path) -> None:
+    """Python compiles; TOML holds only sections and keys that there are."""
+    for block in blocks(path, "python"):
+        compile(block, str(path), "exec")
+    for block in blocks(path, "toml"):
+        for section, table in tomllib.loads(block).items():
+            cameras = table.items() if section == "cameras" else [(section, table)]
+            for name, keys in cameras:
+                place = ("cameras", name) if section == "cameras" else (section,)
+                assert all(field_at((*place, key)) for key in keys), block
 
 
 def generator() -> ModuleType:
