@@ -60,6 +60,10 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         f"{evaluation['threshold_chosen']}.",
         "",
         *_notes(evaluation),
+        "## Cost",
+        "",
+        *_cost(evaluation["cost"]),
+        "",
         "## Limits",
         "",
         "- Learned from web pictures of few regions and years; nothing is known about how well "
@@ -122,6 +126,14 @@ def _pooled(pooled: dict[str, Any]) -> list[str]:
     for source, found in pooled["sources"].items():
         lines += [f"#### {source}", "", *tables(found), ""]
     return lines
+
+
+def _cost(cost: dict[str, Any]) -> list[str]:
+    return [
+        f"{cost['ms_a_crop']:.3f} ms of CPU a crop at a batch of {cost['batch']}, one thread of "
+        f"onnxruntime; the original report's 3-layer network at 224 px takes "
+        f"{cost['report_ms_a_crop']:.3f} ms in the same run: {cost['ratio']:.2f} of it."
+    ]
 
 
 def _notes(evaluation: dict[str, Any]) -> list[str]:

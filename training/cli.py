@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from training.detector import commands
 from worker import console
 
 app = typer.Typer(
@@ -211,6 +212,12 @@ def export(
 
     artifact = write(load_run(run), out, name=name, version=version)
     typer.echo(json.dumps({"folder": str(out), "digest": artifact.digest}, indent=2))
+
+
+app.command("label")(commands.label)
+app.command("fit-detector")(commands.fit_detector)
+app.command("evaluate-detector")(commands.evaluate_detector)
+app.command("export-detector")(commands.export_detector)
 
 
 def _brief(document: dict[str, Any]) -> dict[str, Any]:

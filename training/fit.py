@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,31 +31,13 @@ from training.checkpoint import (
 )
 from training.faces import Faces
 from training.recipe import Recipe
-from training.runs import RunFolder, load_run
+from training.runs import Epoch, RunFolder, load_run
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
 from worker.inference.network import Probabilities, definition
 
 CHUNK = 256
 """Crops of one forward pass where no gradient is wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to.
-
-    Attributes:
-        train_loss: mean over its steps, of augmented crops.
-        validation_loss: cross entropy of plain crops; nan where there is no validation part.
-        validation_right: share of them that are classified rightly.
-    """
-
-    number: int
-    train_loss: float
-    validation_loss: float
-    validation_right: float
-    learning_rate: float
-    best: bool
 
 
 class Trainer:

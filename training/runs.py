@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,9 +33,6 @@ from training.recipe import Recipe
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
 from worker.inference.network import Probabilities, definition
-
-if TYPE_CHECKING:
-    from training.fit import Epoch
 
 RECIPE = "recipe.json"
 LOG = "log.csv"
@@ -50,6 +47,24 @@ class RunRecord(BaseModel):
 
     recipe: Recipe
     data: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch came to.
+
+    Attributes:
+        train_loss: mean over its steps, of augmented crops.
+        validation_loss: cross entropy of plain crops; nan where there is no validation part.
+        validation_right: share of them that are classified rightly.
+    """
+
+    number: int
+    train_loss: float
+    validation_loss: float
+    validation_right: float
+    learning_rate: float
+    best: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from rich.console import Console
 
 from training import plots
 from training.calibrate import masked_share
+from training.cost import cost
 from training.evaluate import Evaluation, parts_of, pooled
 from training.evaluate import evaluate as judge_run
-from training.fit import Epoch, Trainer, new_model
+from training.fit import Trainer, new_model
 from training.recipe import Recipe
 from training.recipe import recipe as checked
-from training.runs import EVALUATION, Run, RunRecord, load_run, start_run
+from training.runs import EVALUATION, Epoch, Run, RunRecord, load_run, start_run
 from worker.errors import ConfigError, WorkError
 from worker.records import CLASSES
 
@@ -149,6 +150,7 @@ def evaluate(path: Path, *, notes: Sequence[str] = (), folds: Path | None = None
     run = load_run(path)
     found = judge_run(run)
     document = dict(found.document)
+    document["cost"] = cost(run.model(), run.recipe.rule.size_px)
     if notes:
         document["notes"] = list(notes)
     if folds is not None:

@@ -11,9 +11,9 @@ import torch
 from training import fit as fitting
 from training.evaluate import parts_of
 from training.faces import Faces
-from training.fit import Epoch, Trainer
+from training.fit import Trainer
 from training.recipe import Recipe
-from training.runs import RunFolder, load_run, start_run
+from training.runs import Epoch, RunFolder, load_run, start_run
 from worker.errors import ConfigError, WorkError
 
 
