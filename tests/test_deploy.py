@@ -271,6 +271,22 @@ def test_what_compose_binds_is_there() -> None:
                 assert (DEPLOY / source).exists(), source
 
 
+def test_the_containers_find_each_other() -> None:
+    """Names, ports and folders that one file says and another relies on."""
+    services = compose()["services"]
+    scrape = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
+    provisioning = DEPLOY / "grafana/provisioning"
+    source = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())
+    folder = yaml.safe_load((provisioning / "dashboards/maskwatch.yaml").read_text())
+    home = services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    mounted = [volume.split(":")[:2] for volume in services["grafana"]["volumes"]]
+    assert scrape[0]["static_configs"][0]["targets"] == ["worker:9464"]
+    assert services["worker"]["ports"] == ["127.0.0.1:9464:9464"]
+    assert source["datasources"][0]["url"] == "http://prometheus:9090"
+    assert ["./grafana/dashboards", folder["providers"][0]["options"]["path"]] in mounted
+    assert home == folder["providers"][0]["options"]["path"] + "/maskwatch.json"
+
+
 def test_the_variables_of_the_worker_are_settings(tmp_path: Path) -> None:
     """What compose.yaml sets, the configuration takes."""
     environment = dict(compose()["services"]["worker"]["environment"])
