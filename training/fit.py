@@ -96,7 +96,8 @@ class Trainer:
             self._folder.log(epoch)
             self._save()
             told(epoch)
-        self._folder.write_weights(self._best if len(self._validation[1]) else self._averaged())
+        chosen = self._recipe.keep == "best" and len(self._validation[1])
+        self._folder.write_weights(self._best if chosen else self._averaged())
 
     def _one_epoch(self, number: int) -> Epoch:
         torch.manual_seed(hash((self._recipe.seed, number)) % 2**63)

@@ -54,6 +54,8 @@ class Recipe(BaseModel):
     ema: float = Field(0.0, ge=0, lt=1, description="Decay a step of the averaged weights.")
     patience: Count | None = Field(None, description="Epochs without a better validation loss.")
 
+    keep: Literal["best", "last"] = Field("best", description="Epoch whose weights come out.")
+
     start_from: Path | None = Field(None, description="A local safetensors file of weights.")
     freeze_body: bool = Field(False, description="Train the last layer alone.")
     teachers: tuple[Path, ...] = Field((), description="Run folders whose opinion is learned.")
@@ -108,6 +110,7 @@ def _report(network: str, **changes: object) -> Recipe:
         "weight_decay": 0.0,
         "warmup_epochs": 0,
         "schedule": "constant",
+        "keep": "last",
     }
     return Recipe.model_validate({**values, **changes})
 
