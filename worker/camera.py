@@ -176,9 +176,15 @@ class CameraRun:
         """Another attempt begins."""
         self._metrics.reconnects[reason].inc()
 
-    def tell_changes(self) -> None:
-        """Make the events of the changes of state since the last call; on the main thread."""
+    def tell_changes(self) -> bool:
+        """Make the events of the changes of state since the last call; True if there were any.
+
+        On the main thread.
+        """
+        changed = False
         while not self._changes.empty():
             status = self._changes.get()
+            changed = True
             if status.state != "connecting":
                 self._maker.camera(status)
+        return changed

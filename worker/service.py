@@ -255,8 +255,7 @@ class Service:
             if run.hung(now_s):
                 self._abandoned += 1
                 run.restart()
-            run.tell_changes()
-            if beat_due:
+            if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))
         if self._abandoned > MAX_ABANDONED:
             self._fail(f"{self._abandoned} capture threads hung and were given up")
