@@ -154,9 +154,13 @@ BAD_FILES = {
     ),
     "id with odd characters": (
         '[cameras."Hall 1"]\nurl = "x"\n',
-        f'F:1: cameras."Hall 1": {CAMERA_ID}',
+        f'F:1: cameras."Hall 1": {CAMERA_ID}, for example hall-1',
     ),
-    "id in capitals": ('[cameras.HALL]\nurl = "x"\n', f"F:1: cameras.HALL: {CAMERA_ID}"),
+    "id without any use": ('[cameras."ß"]\nurl = "x"\n', f'F:1: cameras."ß": {CAMERA_ID}'),
+    "id in capitals": (
+        '[cameras.HALL]\nurl = "x"\n',
+        f"F:1: cameras.HALL: {CAMERA_ID}, for example hall",
+    ),
     "no url": (
         "[cameras.hall]\nmotion = true\n",
         'F:1: cameras.hall.url: is missing; add url = "…"',

@@ -104,7 +104,9 @@ def _describe(
     kind, context = details["type"], details.get("ctx", {})
     known = field_at(tuple(str(part) for part in loc))
     if bad_name:
-        return f"this camera id cannot be used; take {PATTERN_MEANS[context['pattern']]}"
+        fit = re.sub(r"[^a-z0-9_-]+", "-", str(loc[-1]).lower()).strip("-_")[:63]
+        example = f", for example {fit}" if fit else ""
+        return f"this camera id cannot be used; take {PATTERN_MEANS[context['pattern']]}{example}"
     if kind == "extra_forbidden":
         return _unknown_key(loc)
     if kind == "missing":
