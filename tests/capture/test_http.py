@@ -24,6 +24,7 @@ class _Camera(BaseHTTPRequestHandler):
     server: Any
 
     def do_GET(self) -> None:
+        self.server.asked += 1
         with contextlib.suppress(ConnectionError):
             getattr(self, f"_{self.path.strip('/').partition('.')[0]}", self._missing)()
 
@@ -89,19 +90,25 @@ def _jpeg(number: int) -> bytes:
 
 
 @pytest.fixture
-def web(clip: Path) -> Iterator[str]:
-    """The address of a camera's web server."""
+def web_server(clip: Path) -> Iterator[Any]:
+    """A camera's web server."""
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Camera)
-    server.clip, server.ended = clip, threading.Event()
+    server.clip, server.ended, server.asked = clip, threading.Event(), 0
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server
     finally:
         server.ended.set()
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def web(web_server: Any) -> str:
+    """Its address."""
+    return f"http://127.0.0.1:{web_server.server_port}"
 
 
 def test_motion_jpeg(web: str) -> None:
@@ -145,3 +152,15 @@ def test_a_stream_that_freezes(web: str) -> None:
     with watching(url=f"{web}/frozen", read_timeout_s=1) as watch:
         watch.until(lambda: watch.states[-1:] == ["down: stalled"])
     assert "up" in watch.states
+
+
+def test_a_file_leads_nowhere(tmp_path: Path, web: str, web_server: Any) -> None:
+    """A playlist on disk can't make the worker call somebody."""
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{web}/recording.mp4\n#EXT-X-ENDLIST\n",
+        encoding="utf-8",
+    )
+    with watching(url=str(playlist)) as watch:
+        watch.until(lambda: watch.states[-1].startswith("down"))
+    assert web_server.asked == 0

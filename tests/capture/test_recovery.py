@@ -204,6 +204,29 @@ def test_an_abandoned_thread_is_silent(clip: Path) -> None:
     assert (watch.received, watch.frames) == (0, [])
 
 
+def test_a_frame_on_its_way_does_not_get_out(clip: Path) -> None:
+    """A thread that is given up between decoding and handing over keeps its frame."""
+
+    class LateClock(FakeClock):
+        opened = False
+
+        def wall_s(self) -> float:
+            if self.opened:
+                watch.source.abandon()
+            return super().wall_s()
+
+    clock = LateClock()
+
+    def open_clip(*_arguments: Any, **_options: Any) -> Any:
+        clock.opened = True
+        return av.open(str(clip))
+
+    watch = Watch(url=URL, clock=clock, options={"opener": open_clip})
+    watch.source.run()
+    assert watch.states == ["connecting"]
+    assert (watch.received, watch.frames, watch.drops) == (0, [], {})
+
+
 def test_a_successor_takes_over(clip: Path) -> None:
     """The slot outlives a source that was given up; the next one guards its reads."""
     guards: list[Any] = []
