@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from training import plots
+from training.disk import writing
 from training.sources import Source
-from worker.errors import BadDataError, WorkError
+from worker.errors import BadDataError
 from worker.evaluation.pictures import read_picture
 from worker.records import CLASSES
 
@@ -48,16 +49,12 @@ def explore(
         "sources": {source.name: _counts(source) for source in sources},
         "original_report": REPORT,
     }
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         _charts(sources, out)
         samples = _samples(sources, out, told)
         (out / "explore.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         (out / "index.html").write_text(_page(document, samples), encoding="utf-8")
-    except OSError as error:
-        raise WorkError(
-            f"{out} cannot be written ({error.strerror}); free space, or name another folder"
-        ) from error
     return document
 
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.disk import writing
 from training.split import Part, part_of
-from worker.errors import ConfigError, WorkError
+from worker.errors import ConfigError
 from worker.records import CLASSES, Box, Image
 
 PATCHES = "patches.npy"
@@ -146,17 +147,13 @@ def write_faces(folder: Path, records: Sequence[Face], pixels: Sequence[Image]) 
     Raises:
         WorkError: the disk does not take them.
     """
-    try:
+    with writing(folder):
         with (folder / PATCHES).open("wb") as stream:
             np.save(stream, np.concatenate([patch.ravel() for patch in pixels]))
         with (folder / FACES).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, _COLUMNS)
             writer.writeheader()
             writer.writerows(_row(face) for face in records)
-    except OSError as error:
-        raise WorkError(
-            f"{folder} cannot be written ({error.strerror}); free space, or name another folder"
-        ) from error
 
 
 _SIDES = ("x1", "y1", "x2", "y2")

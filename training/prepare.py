@@ -14,8 +14,10 @@ from typing import TypeVar
 
 import cv2
 
+from training.disk import writing
 from training.faces import Face, write_faces
 from training.patches import detections, largest, patch_of, same_face
+from training.plots import save_picture
 from training.sources import Source
 from worker.errors import BadDataError, ConfigError, WorkError
 from worker.evaluation.pictures import read_picture
@@ -146,11 +148,11 @@ def prepare_report(
             counts[CLASSES[label]] += 1
             if label == len(REPORT_LABELS) - 1 and not third:
                 continue
-            if not cv2.imwrite(str(out / "images" / f"{len(labels)}.png"), crop):
-                raise WorkError(f"{out / 'images'} cannot be written; free space")
+            with writing(out):
+                save_picture(out / "images" / f"{len(labels)}.png", crop)
             labels.append(label)
         told(done, len(tasks))
-    with (out / "annotation.csv").open("w", newline="", encoding="utf-8") as stream:
+    with writing(out), (out / "annotation.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([label] for label in labels)
     _write_problems(out, problems)
     return Prepared(counts, Counter(problem.reason for problem in problems))
@@ -216,11 +218,9 @@ def _parallel(
 
 
 def _demand_empty(out: Path) -> None:
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         full = any(out.iterdir())
-    except OSError as error:
-        raise WorkError(f"{out} cannot be written ({error.strerror}); name another") from error
     if full:
         raise ConfigError(f"{out} is not empty; name a new folder, or empty it")
 
@@ -230,7 +230,7 @@ def _first(problems: Sequence[Problem]) -> str:
 
 
 def _write_problems(out: Path, problems: Sequence[Problem]) -> None:
-    with (out / PROBLEMS).open("w", newline="", encoding="utf-8") as stream:
+    with writing(out), (out / PROBLEMS).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("picture", "reason", "detail"))
         writer.writerows((p.picture, p.reason, p.detail) for p in problems)

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from training import session
+from training.disk import writing
 from training.figures import MEASURES
 from training.recipe import PRESETS, preset
 from worker.errors import ConfigError
@@ -117,9 +118,10 @@ def report(
         measured[name] = next(iter(found.values()))["two_classes"]
     split = str(settings.get("split", PRESETS["report-3-60-40"].split))
     text = _markdown(measured, split, pretrained=weights is not None)
-    (out / "table.md").write_text(text, encoding="utf-8")
-    (out / "table.html").write_text(_html(measured, split), encoding="utf-8")
-    _draw(measured, out / "table.png")
+    with writing(out):
+        (out / "table.md").write_text(text, encoding="utf-8")
+        (out / "table.html").write_text(_html(measured, split), encoding="utf-8")
+        _draw(measured, out / "table.png")
     return text
 
 

@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.checkpoint import load_weights
+from training.disk import writing
 from training.recipe import Recipe
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
@@ -93,7 +94,7 @@ class RunFolder:
         row = asdict(epoch)
         file = self.path / LOG
         new = not file.exists()
-        with file.open("a", newline="", encoding="utf-8") as stream:
+        with writing(file), file.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(row))
             if new:
                 writer.writeheader()
@@ -123,10 +124,15 @@ class RunFolder:
             raise WorkError(f"{self.weights} cannot be written ({error}); free space") from error
 
     def write_json(self, name: str, content: Any) -> None:
-        """Write a document, whole or not at all."""
+        """Write a document, whole or not at all.
+
+        Raises:
+            WorkError: the disk does not take it.
+        """
         beside = self.path / f".{name}.part"
-        beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        beside.replace(self.path / name)
+        with writing(self.path / name):
+            beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            beside.replace(self.path / name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +217,10 @@ def start_run(
             )
         return RunFolder(path)
     folder = RunFolder(path)
-    try:
+    with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        folder.write_json(RECIPE, record.model_dump(mode="json"))
-        folder.write_json("state.json", _state())
-    except OSError as error:
-        raise WorkError(
-            f"the run folder {path} cannot be written ({error.strerror}); name another"
-        ) from error
+    folder.write_json("state.json", _state())
+    folder.write_json(RECIPE, record.model_dump(mode="json"))
     return folder
 
 

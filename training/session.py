@@ -16,6 +16,7 @@ from rich.console import Console
 from training import plots
 from training.calibrate import masked_share
 from training.cost import cost
+from training.disk import writing
 from training.evaluate import Evaluation, parts_of, pooled
 from training.evaluate import evaluate as judge_run
 from training.fit import Trainer, new_model
@@ -125,7 +126,8 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
             + ("  best" if epoch.best else ""),
             highlight=False,
         )
-        plots.save_curve(folder.path / "curve.png", folder.read_log())
+        with writing(folder.path):
+            plots.save_curve(folder.path / "curve.png", folder.read_log())
 
     try:
         trainer.run(told)
@@ -161,7 +163,8 @@ def evaluate(path: Path, *, notes: Sequence[str] = (), folds: Path | None = None
                 f"{folds} cannot be read ({error}); evaluate the folds first"
             ) from None
     run.folder.write_json(EVALUATION, document)
-    _draw(run, found)
+    with writing(run.folder.path):
+        _draw(run, found)
     return document
 
 
@@ -173,7 +176,8 @@ def evaluate_folds(paths: Sequence[Path], out: Path | None) -> dict[str, Any]:
     """
     document = pooled([load_run(path) for path in paths])
     if out is not None:
-        out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        with writing(out):
+            out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return document
 
 

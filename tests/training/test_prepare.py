@@ -122,3 +122,22 @@ def _object(x1: int, y1: int, x2: int, y2: int) -> str:
         f"<object><name>with_mask</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin>"
         f"<xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
     )
+
+
+@pytest.mark.parametrize("form", ["patches", "report"])
+def test_a_full_disk_is_a_sentence(
+    voc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Whatever is written when it happens."""
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training.faces.np.save", full)
+    monkeypatch.setattr("training.prepare.save_picture", full)
+    source = read_source(voc)
+    with pytest.raises(WorkError, match="No space left on device"):
+        if form == "report":
+            prepare_report(source, tmp_path / "out", workers=1)
+        else:
+            prepare([source], tmp_path / "out", detector=None, workers=1)
