@@ -111,6 +111,22 @@ def test_a_server_that_dies_and_comes_back(tmp_path: Path) -> None:
     assert watch.states == ["connecting", "up", "down: ended", "down: refused", "up"]
 
 
+def test_a_camera_that_comes_back_with_another_codec(tmp_path: Path) -> None:
+    """Codec and size are read anew at each connection."""
+    require_rtsp_server()
+    before = make_clip(tmp_path / "before.mp4", size=(320, 180))
+    after = make_clip(tmp_path / "after.mp4", codec="libx265", size=(640, 360))
+    with contextlib.ExitStack() as first:
+        server = first.enter_context(rtsp_server({"live": before}))
+        with watching(url=server.url("live")) as watch:
+            watch.until(lambda: bool(watch.numbers))
+            first.close()
+            with rtsp_server({"live": after}, port=server.port):
+                watch.until(lambda: watch.frames[-1].picture.width == 640)
+    assert watch.frames[0].picture.bgr().shape == (180, 320, 3)
+    assert watch.frames[-1].picture.bgr().shape == (360, 640, 3)
+
+
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_camera_that_freezes(tmp_path: Path, transport: str) -> None:
     """A stream that stops with its connection open is down within the time-out."""
