@@ -18,7 +18,16 @@ import worker.cli
 from worker.config import Camera, CameraDefaults, Settings
 from worker.config_faults import PREFIX, section_at
 from worker.errors import CAMERA_REASONS
-from worker.metrics import DROPS, EVENT_TYPES, LABELS, STAGES, Metrics
+from worker.metrics import (
+    DROPS,
+    EVENT_TYPES,
+    LABELS,
+    LOSSES,
+    STAGES,
+    STATES,
+    UNKNOWNS,
+    Metrics,
+)
 from worker.section import PATTERN_MEANS, Section
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -136,9 +145,13 @@ def metrics() -> str:
         "",
         f"- `label`: {words(LABELS)}.",
         f"- `stage` of `maskwatch_stage_duration_seconds`: {words(STAGES)};",
-        "  of `maskwatch_queue_depth`: `detect`, `classify`, `publish`.",
+        "  of `maskwatch_queue_depth`: `detect`, `classify`, `publish`; of",
+        "  `maskwatch_queue_limit`: `publish`; of `maskwatch_device_errors_total`: `classify`.",
+        f"- `state`: {words(STATES)}.",
         f"- `type`: {words(EVENT_TYPES)}.",
         f"- `reason` of `maskwatch_frames_dropped_total`: {words(DROPS)}; of",
+        f"  `maskwatch_events_lost_total`: {words(LOSSES)}; of",
+        f"  `maskwatch_faces_unknown_total`: {words(UNKNOWNS)}; of `maskwatch_camera_blind` and",
         f"  `maskwatch_camera_reconnects_total`: {words(CAMERA_REASONS)}.",
         "",
         "## Identities",

@@ -93,6 +93,26 @@ def test_dead_stage_ends_the_worker(
     assert "device died: RuntimeError: the device is gone" in str(running.error)
 
 
+def test_one_failed_batch_is_counted_and_passed_over(
+    clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The faces of a batch that the device failed on get no label; the next batch does."""
+    of = service(clip, redis_server)
+    classify = of._classifier.classify
+    calls: list[int] = []
+
+    def sometimes(crops: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("out of memory")
+        return classify(crops)
+
+    monkeypatch.setattr(of._classifier, "classify", sometimes)
+    with Running(of):
+        wait_for(lambda: len(calls) >= 4)
+    assert count(of, "maskwatch_device_errors_total") == 1
+
+
 def test_one_bad_frame_is_counted_and_passed_over(
     clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ class CameraRun:
         self.camera_id = camera_id
         self.camera = camera
         self.condition = CameraStatus(camera_id, "connecting", time.time())
+        metrics.tell(self.condition.state, None)
         self.seen: Seen | None = None
         self.looked: Seen | None = None
         self.analysed = 0
@@ -130,16 +131,27 @@ class CameraRun:
             self._slot.drop("failed")
             return
         self.analysed += 1
-        self._metrics.analysed.inc()
-        self._metrics.last_frame.set(pending.frame.captured_at)
         if seen.looked:
             self.looked = seen
-        else:
-            self._metrics.unchanged.inc()
+        self._count(seen)
+
+    def _count(self, seen: Seen) -> None:
+        metrics = self._metrics
+        metrics.analysed.inc()
+        metrics.last_frame.set(seen.captured_at)
+        if seen.moved:
+            metrics.last_motion.set(seen.captured_at)
+        if not seen.looked:
+            metrics.unchanged.inc()
         for label, count in seen.counts().items():
-            self._metrics.visible[label].set(count)
+            metrics.visible[label].set(count)
             if count:
-                self._metrics.faces[label].inc(count)
+                metrics.faces[label].inc(count)
+        for face in seen.faces:
+            if face.decision.reason is not None:
+                metrics.unknown[face.decision.reason].inc()
+            if face.track.seen and seen.looked:
+                metrics.score.observe(face.track.score)
 
     def rest(self) -> None:
         """No frame is in flight any more: wait for the next, or go to the end of the turns."""
@@ -169,7 +181,7 @@ class CameraRun:
     def status(self, status: CameraStatus) -> None:
         """The camera went up or down."""
         self.condition = status
-        self._metrics.up.set(status.state == "up")
+        self._metrics.tell(status.state, status.reason)
         self._changes.put(status)
 
     def reconnecting(self, reason: CameraReason) -> None:

@@ -17,15 +17,20 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from worker import __version__
-from worker.errors import CAMERA_REASONS
-from worker.records import CLASSES, DropReason, Label
+from worker.errors import CAMERA_REASONS, CameraReason
+from worker.output.backlog import LossReason
+from worker.records import CLASSES, CameraState, DropReason, Label, UnknownReason
 
 LATENCY_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 2.5, 5, 10)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+SCORE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
 STAGES = ("motion", "detect", "track", "align", "classify", "decide", "event")
 LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
 DROPS: tuple[DropReason, ...] = get_args(DropReason)
+LOSSES: tuple[LossReason, ...] = get_args(LossReason)
+STATES: tuple[CameraState, ...] = get_args(CameraState)
+UNKNOWNS: tuple[UnknownReason, ...] = get_args(UnknownReason)
 EVENT_TYPES = ("frame", "track", "violation", "camera", "gap", "loss", "compliance")
 
 
@@ -58,13 +63,27 @@ class Metrics:
             "frames_unchanged", "Analysed frames in which nothing moved.", "camera"
         )
         self.camera_up = gauge("camera_up", "1 while the camera's stream is decoded.", "camera")
+        self.camera_state = gauge(
+            "camera_state", "1 for the state that the camera is in, else 0.", "camera", "state"
+        )
+        self.camera_blind = gauge(
+            "camera_blind", "1 for the reason why the camera is down, else 0.", "camera", "reason"
+        )
         self.camera_reconnects = counter(
             "camera_reconnects", "Attempts to connect again.", "camera", "reason"
         )
         self.camera_last_frame = gauge(
             "camera_last_frame_timestamp_seconds", "When the last frame arrived.", "camera"
         )
+        self.camera_last_motion = gauge(
+            "camera_last_motion_timestamp_seconds",
+            "When something last moved; 0 where motion is not looked for.",
+            "camera",
+        )
         self.faces = counter("faces", "Faces in frame events, by decision.", "camera", "label")
+        self.faces_unknown = counter(
+            "faces_unknown", "Faces in frame events without a label, by why.", "camera", "reason"
+        )
         self.faces_visible = gauge(
             "faces_visible", "Faces in the last frame event, by decision.", "camera", "label"
         )
@@ -72,6 +91,14 @@ class Metrics:
             "stage_duration_seconds", "Time in a stage, per call.", "stage", buckets=STAGE_BUCKETS_S
         )
         self.batch_size = histogram("batch_size", "Crops a batch.", buckets=BATCH_BUCKETS)
+        self.device_errors = counter(
+            "device_errors",
+            "Batches that the device failed on; their faces have no label.",
+            "stage",
+        )
+        self.detection_score = histogram(
+            "detection_score", "How sure the detector is of a face.", buckets=SCORE_BUCKETS
+        )
         self.event_latency = histogram(
             "event_latency_seconds",
             "From the arrival of a frame to its event in Redis; replays are left out.",
@@ -83,6 +110,7 @@ class Metrics:
         self.events_lost = counter("events_lost", "Events given up.", "type", "reason")
         self.events_spooled = gauge("events_spooled", "Events that wait on disk.")
         self.queue_depth = gauge("queue_depth", "What waits before a stage.", "stage")
+        self.queue_limit = gauge("queue_limit", "What may wait before a stage.", "stage")
         self.redis_up = gauge("redis_up", "1 while Redis takes events.")
         self.build_info = gauge("build_info", "The version that runs.", "version")
         self.model_info = gauge(
@@ -92,6 +120,9 @@ class Metrics:
         for kind in EVENT_TYPES:
             self.events_created.labels(kind)
             self.events_published.labels(kind)
+            for reason in LOSSES:
+                self.events_lost.labels(kind, reason)
+        self.device_errors.labels("classify")
 
     def add_camera(self, camera: str) -> CameraMetrics:
         """The children of one camera, made at 0 so that rates start with the first event."""
@@ -117,11 +148,24 @@ class CameraMetrics:
         self.unchanged = metrics.frames_unchanged.labels(camera)
         self.up = metrics.camera_up.labels(camera)
         self.last_frame = metrics.camera_last_frame.labels(camera)
+        self.last_motion = metrics.camera_last_motion.labels(camera)
         self.latency = metrics.event_latency.labels(camera)
         self.dropped = {r: metrics.frames_dropped.labels(camera, r) for r in DROPS}
         self.reconnects = {r: metrics.camera_reconnects.labels(camera, r) for r in CAMERA_REASONS}
+        self.unknown = {r: metrics.faces_unknown.labels(camera, r) for r in UNKNOWNS}
+        self.score = metrics.detection_score
+        self._states = {s: metrics.camera_state.labels(camera, s) for s in STATES}
+        self._reasons = {r: metrics.camera_blind.labels(camera, r) for r in CAMERA_REASONS}
         self.faces = {name: metrics.faces.labels(camera, name) for name in LABELS}
         self.visible = {name: metrics.faces_visible.labels(camera, name) for name in LABELS}
+
+    def tell(self, state: CameraState, reason: CameraReason | None) -> None:
+        """Show the camera's state, and why it is down if it is."""
+        self.up.set(state == "up")
+        for known, of_state in self._states.items():
+            of_state.set(known == state)
+        for known_reason, of_reason in self._reasons.items():
+            of_reason.set(known_reason == reason)
 
     def remove(self) -> None:
         """Take the camera out of the exposition."""
@@ -132,8 +176,17 @@ class CameraMetrics:
             m.frames_unchanged,
             m.camera_up,
             m.camera_last_frame,
+            m.camera_last_motion,
             m.event_latency,
         ):
             metric.remove(self._camera)
-        for metric in (m.frames_dropped, m.camera_reconnects, m.faces, m.faces_visible):
+        for metric in (
+            m.frames_dropped,
+            m.camera_state,
+            m.camera_blind,
+            m.camera_reconnects,
+            m.faces,
+            m.faces_unknown,
+            m.faces_visible,
+        ):
             metric.remove_by_labels({"camera": self._camera})

@@ -53,6 +53,7 @@ class Pending:
     classified: dict[int, Classification] = field(default_factory=dict)
     image: Image | None = None
     missing: int = 0
+    moved: bool = False
 
     def resolve(self, track: int, classification: Classification | None) -> bool:
         """Take up one crop's classification; True with the last one."""
@@ -70,6 +71,7 @@ class Seen:
     faces: Sequence[Face]
     looked: bool
     image: Image | None
+    moved: bool = False
 
     def counts(self) -> dict[Label, int]:
         """Faces by decision."""
@@ -126,7 +128,17 @@ class CameraPipeline:
             tracks, ended = self._tracker.follow(detections, now_s, frame.captured_at)
         with self._timed("align"):
             crops, hindered = self._crops(image, tracks)
-        return Pending(frame, True, tracks, ended, crops, hindered, image=image, missing=len(crops))
+        return Pending(
+            frame,
+            True,
+            tracks,
+            ended,
+            crops,
+            hindered,
+            image=image,
+            missing=len(crops),
+            moved=self._motion.moved,
+        )
 
     def finish(self, pending: Pending) -> Seen:
         """From classified crops to events, the frame's own and those of its tracks."""
@@ -141,7 +153,7 @@ class CameraPipeline:
                     self._tell(frame.camera_id, "start", track, frame.captured_at)
             for track in pending.ended:
                 self._end(frame.camera_id, track, frame.captured_at, "left")
-        return Seen(frame.captured_at, faces, pending.looked, pending.image)
+        return Seen(frame.captured_at, faces, pending.looked, pending.image, pending.moved)
 
     def close(self, camera_id: str, now: float) -> None:
         """End the tracks that are open, since nobody watches any more."""

@@ -17,7 +17,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
 import cv2
@@ -38,7 +38,7 @@ from worker.output.event import EventMaker, new_run_id
 from worker.output.publish import Publisher
 from worker.output.wire import Model
 from worker.pipeline import CameraPipeline, Pending
-from worker.records import Crop
+from worker.records import Classification, Crop
 from worker.status import PublishMetrics, WorkerView
 from worker.web.server import HttpServer
 
@@ -52,6 +52,9 @@ HEARTBEAT_S = 5.0
 
 MAX_ABANDONED = 4
 """Hung capture threads given up before the process ends, for its supervisor to restart."""
+
+MAX_FAILED_BATCHES = 3
+"""Batches in a row that the device fails on before the process ends, for a restart."""
 
 Job = tuple[CameraRun, Pending, Crop]
 
@@ -107,6 +110,7 @@ class Service:
         self.metrics.watch_depth("detect", self._turns.qsize)
         self.metrics.watch_depth("classify", lambda: len(self._batcher))
         self.metrics.watch_depth("publish", lambda: self._publisher.depth)
+        self.metrics.queue_limit.labels("publish").set(settings.redis.queue_events)
         self.metrics.model_info.labels(
             "classifier", artifact.name, artifact.version, artifact.digest, engine.device
         ).set(1)
@@ -229,9 +233,21 @@ class Service:
 
     def _classify(self) -> None:
         """Classify batch after batch; the last crop of a frame completes it."""
+        failed = 0
         while batch := self._batcher.take():
             started = time.perf_counter()
-            results = self._classifier.classify([crop for _, _, crop in batch])
+            results: Sequence[Classification | None]
+            try:
+                results = self._classifier.classify([crop for _, _, crop in batch])
+                failed = 0
+            except Exception:
+                # one batch may be bad luck; a device that is gone ends the worker
+                self.metrics.device_errors.labels("classify").inc()
+                failed += 1
+                if failed == MAX_FAILED_BATCHES:
+                    raise
+                log.exception("a batch of %d crops could not be classified", len(batch))
+                results = [None] * len(batch)
             self.metrics.stage_duration.labels("classify").observe(time.perf_counter() - started)
             self.metrics.batch_size.observe(len(batch))
             for (run, pending, crop), result in zip(batch, results, strict=True):

@@ -98,3 +98,16 @@ def test_odd_sizes(shape: tuple[int, int]) -> None:
     """Tiny and huge frames pass through."""
     motion = Motion()
     assert motion.deserves_look(np.zeros(shape, np.uint8), 0.0)
+
+
+def test_motion_is_told_from_a_look_for_its_own_sake() -> None:
+    """A look that only the pause brought about saw nothing move."""
+    motion = Motion(max_pause_s=5.0)
+    still = np.full((90, 160), 80, np.uint8)
+    assert motion.deserves_look(still, 0.0)
+    assert motion.moved
+    assert [motion.deserves_look(still, float(s)) for s in range(1, 4)][-1] is False
+    assert motion.deserves_look(still, 20.0)
+    assert not motion.moved
+    assert motion.deserves_look(np.full((90, 160), 200, np.uint8), 20.2)
+    assert motion.moved

@@ -33,6 +33,10 @@ class Motion:
         enabled: with ``False`` every frame is looked at.
         max_pause_s: longest time without a look.
         region: polygon in shares of width and height outside which nothing counts.
+
+    Attributes:
+        moved: true where something moved in the frame that was asked about last, or where
+            there was none to compare it with; always false where motion is not looked for.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Motion:
         max_pause_s: float = 5.0,
         region: Sequence[tuple[float, float]] | None = None,
     ) -> None:
+        self.moved = False
         self._enabled = enabled
         self._max_pause_s = max_pause_s
         self._region = np.array(region, np.float32) if region else None
@@ -64,8 +69,10 @@ class Motion:
         reference = self._reference
         if reference is None or reference.shape != thin.shape:
             self._mask = self._rasterised(thin.shape[1], thin.shape[0])
-            self._settle = SETTLE_FRAMES
-        elif self._changed(thin, reference):
+            self.moved = True
+        else:
+            self.moved = self._changed(thin, reference)
+        if self.moved:
             self._settle = SETTLE_FRAMES
         elif self._settle:
             self._settle -= 1
