@@ -8,6 +8,9 @@ from training.runs import Run
 from worker.inference.artifact import Manifest
 from worker.records import CLASSES
 
+BENCHMARK = {"f1": 0.80, "specificity": 0.60, "npv": 0.60}
+"""Section 2.3 of the original report."""
+
 DATA: dict[str, str] = {
     "face-mask-detection": (
         "Face Mask Detection (andrewmvd, Kaggle; CC0 1.0), boxes and labels of its authors"
@@ -82,6 +85,26 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def findings(evaluation: dict[str, Any]) -> str:
+    """What ``evaluate`` found, as Markdown for the run folder."""
+    lines = ["# Evaluation", "", f"Split {evaluation['split']}.", ""]
+    for source, found in evaluation["sources"].items():
+        two = found["two_classes"]
+        met = all((two[name] or 0) >= least for name, least in BENCHMARK.items())
+        lines += [f"## {source}", "", *tables(found), ""]
+        lines += [
+            "The original report's benchmark (F1 80 %, specificity and negative predictive value "
+            f"60 %) is {'met' if met else 'missed'}.",
+            "",
+        ]
+    lines += [
+        f"Threshold {evaluation['threshold']:g}, chosen {evaluation['threshold_chosen']}.",
+        "",
+        *_cost(evaluation["cost"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def tables(found: dict[str, Any]) -> list[str]:
     """Figures of one set of faces as Markdown tables."""
     two, small = found["two_classes"], found["below_20px"]
@@ -99,6 +122,14 @@ def tables(found: dict[str, Any]) -> list[str]:
         ("f1", "F1"),
     ):
         lines.append(f"| {title} | {_figure(two, name)} | {_figure(small, name)} |")
+    lines += ["", "| width | faces | F1 | specificity |", "|---|---|---|---|"]
+    for size in found["by_size"]:
+        count = sum(size["confusion"].values())
+        below = f" to {size['below_px']}" if size["below_px"] else " and more"
+        lines.append(
+            f"| {size['from_px']}{below} px | {count} | {_figure(size, 'f1')} | "
+            f"{_figure(size, 'specificity')} |"
+        )
     three = found.get("three_classes")
     if three is not None and three["recall"][2] is not None:
         lines += ["", "| three classes | |", "|---|---|"]

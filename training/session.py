@@ -15,6 +15,7 @@ from rich.console import Console
 
 from training import plots
 from training.calibrate import masked_share
+from training.card import findings
 from training.cost import cost
 from training.disk import writing
 from training.evaluate import Evaluation, parts_of, pooled
@@ -164,6 +165,7 @@ def evaluate(path: Path, *, notes: Sequence[str] = (), folds: Path | None = None
             ) from None
     run.folder.write_json(EVALUATION, document)
     with writing(run.folder.path):
+        (run.folder.path / "evaluation.md").write_text(findings(document), encoding="utf-8")
         _draw(run, found)
     return document
 
