@@ -6,7 +6,7 @@ log.csv                 one line an epoch
 curve.png               losses over the epochs
 checkpoint.safetensors  to resume from
 weights.safetensors     the result
-evaluation.json         what evaluate found; export asks for it
+evaluation.json         what evaluate found; export asks for it (evaluation.md: for people)
 """
 
 from __future__ import annotations
