@@ -55,6 +55,7 @@ def configuration() -> str:
         "",
     ]
     for name in Settings.model_fields:
+        of_any_name = section_at((name, "name"))
         if name == "cameras":
             lines += ["## [cameras.ID]", ""]
             lines += ["One table for each camera; there is at least one. The id is"]
@@ -62,8 +63,9 @@ def configuration() -> str:
             lines += ["Every key of `[defaults]`, which it overrides, and:", ""]
             lines += key_table(Camera, skip=set(CameraDefaults.model_fields))
         else:
-            section = section_at((name,)) or Section
-            lines += [f"## [{name}]", "", (section.__doc__ or "").strip(), ""]
+            section = of_any_name or section_at((name,)) or Section
+            header = f"[{name}.NAME]" if of_any_name else f"[{name}]"
+            lines += [f"## {header}", "", (section.__doc__ or "").strip(), ""]
             lines += key_table(section, skip=set())
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
@@ -101,6 +103,8 @@ def takes(schema: Mapping[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "pattern" in schema:
         return PATTERN_MEANS[schema["pattern"]]
+    if schema["type"] == "object":
+        return "a table of " + takes(next(iter(schema["patternProperties"].values())))
     if schema["type"] == "array":
         return f"list of {takes(schema['items'])}" if "items" in schema else "`[x, y]`"
     words = {"string": "text", "number": "number", "integer": "whole number"}
