@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from service.worker_process import faces_clip, wait_for
 
+from worker.capture.source import Source
 from worker.config import Camera, Http, Settings, Worker
 from worker.config import Redis as RedisSettings
 from worker.errors import ConfigError, WorkError
@@ -166,7 +167,7 @@ def test_hung_capture_thread_is_replaced(
     monkeypatch.setattr(run, "hung", lambda _now: next(hangs, False))
     with Running(of):
         wait_for(lambda: run.analysed >= 3)
-        assert of._abandoned == 1
+        wait_for(lambda: run.hanging() == 0)
 
 
 def test_too_many_hung_threads_end_the_worker(
@@ -174,10 +175,13 @@ def test_too_many_hung_threads_end_the_worker(
 ) -> None:
     """Threads cannot be killed: after a few the supervisor has to start afresh."""
     of = service(clip, redis_server)
+    library = threading.Event()
+    monkeypatch.setattr(Source, "run", lambda _self: library.wait(60))
     monkeypatch.setattr(of.cameras["c0"], "hung", lambda _now: True)
     with Running(of) as running:
         running.ended()
-    assert f"{MAX_ABANDONED + 1} capture threads hung" in str(running.error)
+    library.set()
+    assert f"{MAX_ABANDONED + 1} capture threads hang" in str(running.error)
 
 
 def test_every_event_is_accounted_for(clip: Path, redis_server: RedisServer) -> None:

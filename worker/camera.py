@@ -59,6 +59,7 @@ class CameraRun:
         self._slot = Slot(live=camera.live, on_ready=self._on_ready, on_drop=self._on_drop)
         self._source = Source(camera_id, camera, self._slot, listener=self)
         self._thread = self._make_thread()
+        self._given_up: list[threading.Thread] = []
 
     # -- life
 
@@ -94,9 +95,14 @@ class CameraRun:
         """Give the hung thread up and begin with a fresh one; late results are ignored."""
         log.error("camera %s: its thread hangs and is given up", self.camera_id)
         self._source.abandon()
+        self._given_up = [thread for thread in (*self._given_up, self._thread) if thread.is_alive()]
         self._source = self._source.successor()
         self._thread = self._make_thread()
         self._thread.start()
+
+    def hanging(self) -> int:
+        """Threads that were given up and still hang; one that came back is gone."""
+        return sum(thread.is_alive() for thread in self._given_up)
 
     def done(self) -> bool:
         """True once a file has ended and its last frame is through."""

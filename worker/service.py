@@ -23,6 +23,7 @@ from types import FrameType
 import cv2
 
 from worker.camera import CameraRun
+from worker.capture.picture import keep_freed_memory, silence_ffmpeg
 from worker.config import Settings
 from worker.errors import ConfigError, WorkError
 from worker.faces.detect import Detector, open_detector
@@ -80,7 +81,6 @@ class Service:
         self._stopping = threading.Event()
         self._failure: str | None = None
         self._beat_s = 0.0
-        self._abandoned = 0
 
         artifact = load_classifier(settings)
         engine = open_engine(artifact, settings.inference.device)
@@ -128,7 +128,9 @@ class Service:
         Raises:
             WorkError: a stage died; says which and why.
         """
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(1)  # the threads of this process are counted here
+        keep_freed_memory()
+        silence_ffmpeg()
         self._start()
         try:
             while not self._stopping.wait(WATCH_S):
@@ -269,12 +271,12 @@ class Service:
         self._beat_s = now_s
         for run in self._cameras.values():
             if run.hung(now_s):
-                self._abandoned += 1
                 run.restart()
             if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))
-        if self._abandoned > MAX_ABANDONED:
-            self._fail(f"{self._abandoned} capture threads hung and were given up")
+        hanging = sum(run.hanging() for run in self._cameras.values())
+        if hanging > MAX_ABANDONED:
+            self._fail(f"{hanging} capture threads hang in a library and were given up")
         if all(run.done() for run in self._cameras.values()):
             log.info("every source has ended")
             self.stop()
