@@ -12,6 +12,7 @@ from worker.capture.slot import Slot
 from worker.capture.source import Source
 from worker.config import Camera
 from worker.errors import BadDataError, CameraReason
+from worker.history import CameraHistory
 from worker.metrics import CameraMetrics
 from worker.output.event import EventMaker
 from worker.pipeline import CameraPipeline, Pending, Seen
@@ -46,6 +47,7 @@ class CameraRun:
         metrics.tell(self.condition.state, None)
         self.seen: Seen | None = None
         self.looked: Seen | None = None
+        self.history = CameraHistory()
         self.analysed = 0
         self.dropped = 0
         self._pipeline = pipeline
@@ -137,6 +139,7 @@ class CameraRun:
             self._slot.drop("failed")
             return
         self.analysed += 1
+        self.history.frame(seen.counts())
         if seen.looked:
             self.looked = seen
         self._count(seen)
@@ -188,6 +191,7 @@ class CameraRun:
         """The camera went up or down."""
         self.condition = status
         self._metrics.tell(status.state, status.reason)
+        self.history.status(status)
         self._changes.put(status)
 
     def reconnecting(self, reason: CameraReason) -> None:

@@ -94,7 +94,7 @@ class Service:
             settings.redis,
             worker_id=settings.worker.identity,
             run_id=self.run_id,
-            listener=PublishMetrics(self.metrics),
+            listener=PublishMetrics(self.metrics, self),
         )
         self._maker = EventMaker(
             worker_id=settings.worker.identity,

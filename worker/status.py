@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from worker import __version__
 from worker.camera import CameraRun
-from worker.config import Settings
+from worker.config import CameraDefaults, Settings
 from worker.inference.artifact import Artifact
 from worker.metrics import Metrics
 from worker.output.event import Event
 from worker.output.publish import Publisher
-from worker.records import Face, Image
-from worker.web.app import Part
+from worker.rulebook import Rulebook
+from worker.web.view import Look, Part
+from worker.zone_status import zones_hour, zones_now
+
+SHOWN_SETTINGS = frozenset(CameraDefaults.model_fields) | {"realtime", "loop"}
+"""Settings of a camera that anybody who sees the page may see: a list of what may, so that a
+secret that is added later does not get out."""
 
 
 class Running(Protocol):
@@ -22,6 +29,7 @@ class Running(Protocol):
     settings: Settings
     run_id: str
     metrics: Metrics
+    rules: Rulebook
 
     @property
     def cameras(self) -> Mapping[str, CameraRun]:
@@ -37,18 +45,25 @@ class Running(Protocol):
 class PublishMetrics:
     """Counts what the publisher does (a ``PublishListener``)."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, service: Running) -> None:
         self._metrics = metrics
+        self._service = service
 
     def created(self, event: Event) -> None:
         """An event was handed to the publisher."""
         self._metrics.events_created.labels(event.type).inc()
+        run = self._service.cameras.get(event.camera_id)
+        if run is not None:
+            run.history.event(event)
 
     def published(self, event: Event, latency_s: float | None) -> None:
         """Redis took an event; the latency is None for a replay."""
         self._metrics.events_published.labels(event.type).inc()
         if latency_s is not None and event.camera_id is not None and event.type == "frame":
             self._metrics.event_latency.labels(event.camera_id).observe(latency_s)
+            run = self._service.cameras.get(event.camera_id)
+            if run is not None:
+                run.history.published(latency_s)
 
     def lost(self, kind: str, reason: str, count: int) -> None:
         """Events were given up."""
@@ -97,37 +112,80 @@ class WorkerView:
         ]
 
     def state(self) -> Mapping[str, Any]:
-        """The document behind the live page."""
+        """The worker and each camera as they are now."""
         return {
             "worker_id": self._service.settings.worker.identity,
             "run_id": self._service.run_id,
+            "version": __version__,
             "device": self._device,
+            "alive": self._service.beating(),
+            "failed": self._service.dead_threads(),
             "redis_up": self._publisher.connected,
+            "waiting": self._publisher.depth,
+            "faces": self._service.settings.http.faces,
             "now": time.time(),
-            "cameras": [
-                {
-                    "camera_id": run.camera_id,
-                    "address": run.camera.address,
-                    "state": run.condition.state,
-                    "reason": run.condition.reason,
-                    "since": run.condition.since,
-                    "analysed": run.analysed,
-                    "dropped": run.dropped,
-                    "seen_at": run.seen.captured_at if run.seen else None,
-                    "looked_at": run.looked.captured_at if run.looked else None,
-                    "counts": run.seen.counts() if run.seen else {},
-                }
-                for run in self._service.cameras.values()
-            ],
+            "cameras": [_now(run) for run in self._service.cameras.values()],
+            "zones": zones_now(
+                self._service.rules, self._service.run_id, time.monotonic(), time.time()
+            ),
         }
 
-    def last_look(self, camera: str) -> tuple[Image, Sequence[Face]] | None:
-        """The frame last detected on, and its faces."""
-        run = self._service.cameras.get(camera)
-        if run is None or run.looked is None or run.looked.image is None:
+    def hours(self) -> Mapping[str, Any]:
+        """The last hour of each camera, minute by minute, and of each zone, period by period."""
+        cameras = self._service.cameras
+        return {
+            "now": time.time(),
+            "cameras": {camera_id: run.history.hour() for camera_id, run in cameras.items()},
+            "zones": zones_hour(self._service.rules),
+        }
+
+    def knows(self, camera_id: str) -> bool:
+        """True where there is such a camera."""
+        return camera_id in self._service.cameras
+
+    def camera(self, camera_id: str) -> Mapping[str, Any] | None:
+        """One camera with its configuration, its changes and its newest events."""
+        run = self._service.cameras.get(camera_id)
+        if run is None:
             return None
-        return run.looked.image, run.looked.faces
+        return {
+            "camera_id": camera_id,
+            "address": run.camera.address,
+            "detail": run.condition.detail,
+            "configuration": run.camera.model_dump(mode="json", include=set(SHOWN_SETTINGS)),
+            "hour": run.history.hour(),
+            "changes": run.history.changes(),
+            "events": [json.loads(document) for document in run.history.documents()],
+        }
+
+    def last_look(self, camera_id: str) -> Look | None:
+        """The frame last detected on, and its faces."""
+        run = self._service.cameras.get(camera_id)
+        seen = run.looked if run else None
+        if seen is None or seen.image is None:
+            return None
+        return Look(seen.captured_at, seen.image, seen.faces)
 
     def exposition(self) -> bytes:
         """The metrics."""
         return self._service.metrics.exposition()
+
+
+def _now(run: CameraRun) -> Mapping[str, Any]:
+    """A camera as it is now."""
+    seen, looked, condition = run.seen, run.looked, run.condition
+    return {
+        "camera_id": run.camera_id,
+        "address": run.camera.address,
+        "state": condition.state,
+        "reason": condition.reason,
+        "since": condition.since,
+        "fps": round(run.history.fps(), 2),
+        "fps_wanted": run.camera.analyse_fps,
+        "latency_s": run.history.latency_s(),
+        "analysed": run.analysed,
+        "dropped": run.dropped,
+        "seen_at": seen.captured_at if seen else None,
+        "looked_at": looked.captured_at if looked else None,
+        "counts": seen.counts() if seen else {},
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import urllib.request
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -12,41 +11,27 @@ import numpy as np
 import pytest
 from fakes import noise, track
 from starlette.testclient import TestClient
+from web.fake_view import FakeView, camera, face
 
 from worker.config import Http
 from worker.errors import ConfigError
-from worker.records import Decision, Face, Image
-from worker.web.app import STATIC, Part, make_app
+from worker.records import Decision, Face
+from worker.web.app import STATIC, make_app
 from worker.web.preview import preview
 from worker.web.server import HttpServer
+from worker.web.view import Look, Part
 
 
-class FakeView:
-    """A worker as the HTTP side sees it."""
-
-    def __init__(self, *parts: Part) -> None:
-        self.given = parts or (Part("model", "ok"), Part("redis", "ok"))
-        self.turning = True
-
-    def alive(self) -> bool:
-        return self.turning
-
-    def parts(self) -> Sequence[Part]:
-        return self.given
-
-    def state(self) -> Mapping[str, Any]:
-        return {"worker_id": "test", "cameras": []}
-
-    def last_look(self, camera: str) -> tuple[Image, Sequence[Face]] | None:
-        face = Face(track(size=60), Decision("with_mask", 0.9), None)
-        return (noise(640, 360), [face]) if camera == "hall" else None
-
-    def exposition(self) -> bytes:
-        return b"maskwatch_camera_up 1\n"
+def view(*parts: Part) -> FakeView:
+    """A worker with a camera that has seen somebody, and one that has not."""
+    worker = FakeView(camera("hall"), camera("attic", "down", "refused"), parts=parts)
+    worker.looks["hall"] = Look(1.0, noise(640, 360), [face(1, "with_mask", 40)])
+    return worker
 
 
-def client(view: FakeView | None = None, **http: Any) -> TestClient:
-    return TestClient(make_app(view or FakeView(), Http(**http)))
+def client(worker: FakeView | None = None, **http: Any) -> TestClient:
+    app = make_app(worker or view(), Http(**http))
+    return TestClient(app, base_url="http://127.0.0.1:9464")
 
 
 def test_metrics_health_and_readiness() -> None:
@@ -59,7 +44,7 @@ def test_metrics_health_and_readiness() -> None:
 
 def test_degraded_is_ready_and_names_the_part() -> None:
     """A worker whose Redis is away does its work: 200, and the part is named."""
-    answer = client(FakeView(Part("model", "ok"), Part("redis", "degraded", "3 events wait"))).get(
+    answer = client(view(Part("model", "ok"), Part("redis", "degraded", "3 events wait"))).get(
         "/readyz"
     )
     assert answer.status_code == 200
@@ -69,27 +54,27 @@ def test_degraded_is_ready_and_names_the_part() -> None:
 
 def test_dead_stage_is_not_ready() -> None:
     """A worker with a dead stage is taken out of service."""
-    answer = client(FakeView(Part("stages", "failed", "device"))).get("/readyz")
+    answer = client(view(Part("stages", "failed", "device"))).get("/readyz")
     assert (answer.status_code, answer.json()["state"]) == (503, "failed")
 
 
 def test_stuck_worker_is_not_alive() -> None:
     """When the main loop no longer turns, the health check fails."""
-    view = FakeView()
-    view.turning = False
-    assert client(view).get("/healthz").status_code == 503
+    worker = view()
+    worker.turning = False
+    assert client(worker).get("/healthz").status_code == 503
 
 
 def test_page_and_its_parts_come_from_here() -> None:
     """The page asks for nothing from elsewhere, and everything it asks for is there."""
     asked = client()
-    page = asked.get("/")
-    assert "http" not in page.text.replace("http-equiv", "")
+    for path in ("/", "/camera/hall"):
+        assert "http" not in asked.get(path).text
     for name in STATIC:
         assert asked.get(f"/static/{name}").status_code == 200
 
 
-@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "page.html", "%2e%2e/app.py"])
+@pytest.mark.parametrize("name", ["../app.py", "..%2fapp.py", "shell.html", "%2e%2e/app.py"])
 def test_nothing_else_is_served(name: str) -> None:
     """No path leads out of the list of files."""
     assert client().get(f"/static/{name}").status_code == 404
@@ -145,7 +130,7 @@ def test_source_frame_is_not_drawn_on() -> None:
 
 def test_server_answers_and_stops() -> None:
     """The real server answers on the port it was given, and gives it back."""
-    server = HttpServer(FakeView(), Http(port=0))
+    server = HttpServer(view(), Http(port=0))
     server.start()
     with urllib.request.urlopen(f"{server.address}/healthz", timeout=10) as answer:
         assert answer.read() == b"alive\n"
@@ -160,7 +145,7 @@ def test_port_in_use_is_a_sentence() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"{port} cannot be listened on .* set http.port"):
-            HttpServer(FakeView(), Http(port=port))
+            HttpServer(view(), Http(port=port))
 
 
 def test_page_for_others_needs_a_token() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
+from starlette.concurrency import run_in_threadpool
 
 from worker.records import Box, Face, Image, Label
+from worker.web.view import View
 
 PREVIEW_PX = 640
 """Width of a preview."""
@@ -20,12 +24,12 @@ FACE_STONES = 6
 """Mosaic stones across a found face, whatever its size."""
 
 COLOURS: dict[Label, tuple[int, int, int]] = {
-    "with_mask": (80, 175, 76),
-    "without_mask": (54, 67, 244),
-    "mask_worn_incorrectly": (0, 152, 255),
-    "unknown": (160, 160, 160),
+    "with_mask": (115, 158, 0),
+    "without_mask": (0, 94, 213),
+    "mask_worn_incorrectly": (66, 228, 240),
+    "unknown": (190, 190, 190),
 }
-"""BGR, as the report colours its boxes: green, red, orange; grey where nothing is said."""
+"""BGR: green, red, yellow and grey of Okabe and Ito's set, which nearly everybody tells apart."""
 
 WORDS: dict[Label, str] = {
     "with_mask": "mask",
@@ -34,6 +38,9 @@ WORDS: dict[Label, str] = {
     "unknown": "unknown",
 }
 """Beside the colour, since not everybody tells them apart."""
+
+PREVIEW_EVERY_S = 0.9
+"""A camera's preview is made so often at most, however many look at it."""
 
 
 def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "clear"]) -> bytes:
@@ -47,10 +54,12 @@ def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "cle
     height, width = image.shape[:2]
     scale = min(1.0, PREVIEW_PX / width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if show == "pixelated":
+        small = _mosaic(image, MOSAIC_PX, size)
+    else:
+        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     boxes = [Box(*(side * scale for side in face.track.box)).clipped(*size) for face in faces]
     if show == "pixelated":
-        small = _mosaic(small, MOSAIC_PX)
         for box in boxes:
             x1, y1, x2, y2 = (round(side) for side in box)
             if x2 > x1 and y2 > y1:
@@ -62,10 +71,11 @@ def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "cle
     return jpeg.tobytes()
 
 
-def _mosaic(image: Image, stone_px: int) -> Image:
-    height, width = image.shape[:2]
-    size = max(1, width // stone_px), max(1, height // stone_px)
-    stones = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+def _mosaic(image: Image, stone_px: int, size: tuple[int, int] | None = None) -> Image:
+    """The image in stones of that size, as ``size`` (width, height) if that is given."""
+    width, height = size or (image.shape[1], image.shape[0])
+    grid = max(1, width // stone_px), max(1, height // stone_px)
+    stones = cv2.resize(image, grid, interpolation=cv2.INTER_AREA)
     laid = cv2.resize(stones, (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(laid, np.uint8)
 
@@ -89,3 +99,40 @@ def _draw(image: Image, box: Box, face: Face) -> None:
         1,
         cv2.LINE_AA,
     )
+
+
+class Previews:
+    """The newest preview of each camera, made once for all who look. For one event loop."""
+
+    def __init__(
+        self,
+        view: View,
+        show: Literal["pixelated", "clear"],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._view = view
+        self._show = show
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._kept: dict[str, tuple[float, float, bytes]] = {}
+
+    async def get(self, camera_id: str) -> bytes | None:
+        """A JPEG of what the camera saw last, or a moment ago; None where it saw nothing yet."""
+        if jpeg := self._fresh(camera_id):
+            return jpeg
+        async with self._turn:  # one at a time: viewers never take more than one core
+            if jpeg := self._fresh(camera_id):
+                return jpeg
+            look = self._view.last_look(camera_id)
+            if look is None:
+                return None
+            jpeg = await run_in_threadpool(preview, look.image, look.faces, self._show)
+            self._kept[camera_id] = look.at, self._clock(), jpeg
+            return jpeg
+
+    def _fresh(self, camera_id: str) -> bytes | None:
+        kept, look = self._kept.get(camera_id), self._view.last_look(camera_id)
+        if kept is None or look is None:
+            return None
+        at, made_s, jpeg = kept
+        return jpeg if look.at == at or self._clock() - made_s < PREVIEW_EVERY_S else None

@@ -9,10 +9,14 @@ import uvicorn
 
 from worker.config import Http
 from worker.errors import ConfigError
-from worker.web.app import View, make_app
+from worker.web.app import make_app
+from worker.web.live import LiveHub
+from worker.web.view import View
 
 BACKLOG = 128
 STOP_S = 2
+MAX_CONNECTIONS = 600
+"""A hundred browsers with six connections each; beyond, the server itself answers 503."""
 
 
 class HttpServer:
@@ -22,14 +26,15 @@ class HttpServer:
         self._socket = _listen(http)
         host, port = self._socket.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._hub = LiveHub(view)
         config = uvicorn.Config(
-            make_app(view, http),
+            make_app(view, http, self._hub),
             log_config=None,
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=STOP_S,
             h11_max_incomplete_event_size=16_384,
-            limit_concurrency=200,
+            limit_concurrency=MAX_CONNECTIONS,
             server_header=False,
         )
         self._server = uvicorn.Server(config)
@@ -47,6 +52,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Answer what is under way, then close. Idempotent."""
+        self._hub.close()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(STOP_S + 1)
