@@ -186,7 +186,7 @@ BAD_FILES = {
     ),
     "region of two points": (
         HALL + "region = [\n  [0, 0],\n  [1, 1],\n]\n",
-        "F:3: cameras.hall.region: a region needs at least three points, each [x, y] from 0 to 1",
+        "F:3: cameras.hall.region: a polygon needs at least three points; this one has 2",
     ),
     "region in pixels": (
         HALL + "region = [[0, 0], [640, 0], [1, 1]]\n",
@@ -302,8 +302,8 @@ BAD_ENVIRONMENTS = {
     ),
     "no JSON": (
         {"MASKWATCH_WORKER__SCHEMES": "rtsp,file"},
-        "MASKWATCH_WORKER__SCHEMES: worker.schemes: must be a JSON list, for example "
-        '["rtsp", "file"] or [[0.1, 0.2], …]',
+        "MASKWATCH_WORKER__SCHEMES: worker.schemes: must be JSON, for example "
+        '["rtsp", "file"], [[0.1, 0.2], …] or {"hall": [[0.1, 0.2], …]}',
     ),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,20 +13,40 @@ from fakes import ScriptedDetector, face, frame, noise
 from worker.config import Camera, Deciding
 from worker.faces.track import Tracker
 from worker.inference.align import CropRule
+from worker.output.compliance import Compliance
 from worker.output.decide import Decider
 from worker.output.event import Event, EventMaker
+from worker.output.violations import Change, ViolationWatch
 from worker.output.wire import Model
-from worker.pipeline import MAX_FACES, CameraPipeline
+from worker.output.zones import Zones
+from worker.pipeline import MAX_FACES, CameraPipeline, Rules
 from worker.records import Classification, Detection
+from worker.venue import Violations, Zone
 
 MASK = Classification((0.02, 0.97, 0.01))
+BARE = Classification((0.96, 0.02, 0.02))
 
 
 class Rig:
     """A pipeline whose events are caught, and whose crops are all masked."""
 
-    def __init__(self, *found: Sequence[Detection], **camera: Any) -> None:
+    def __init__(
+        self,
+        *found: Sequence[Detection],
+        zones: Mapping[str, Zone] | None = None,
+        violations: Violations | None = None,
+        **camera: Any,
+    ) -> None:
         self.events: list[Event] = []
+        self.changes: list[Change] = []
+        zones = zones or {}
+        self.compliance = Compliance(
+            {name: ["hall"] for name in ("all", *zones)},
+            period_s=60,
+            min_persons=1,
+            now_s=100.0,
+            now=1_700_000_000.0,
+        )
         self.detector = ScriptedDetector(*found)
         self.stages: list[str] = []
         maker = EventMaker(
@@ -42,14 +62,22 @@ class Rig:
             Decider(Deciding(), 0.5),
             maker,
             rule=CropRule(size_px=32),
+            rules=Rules(
+                Zones("hall", zones),
+                ViolationWatch(violations or Violations(), [*zones] or ["all"], itertools.count(1)),
+                self.compliance,
+                self.changes.append,
+            ),
             observe=lambda stage, _: self.stages.append(stage),
         )
 
-    def pass_through(self, image: Any, at_s: float) -> dict[str, Any]:
-        """One frame, all of its crops classified as masked; returns its event."""
+    def pass_through(
+        self, image: Any, at_s: float, classification: Classification = MASK
+    ) -> dict[str, Any]:
+        """One frame, all of its crops classified so; returns its event."""
         pending = self.pipeline.begin(frame(image, at_s))
         for crop in pending.crops:
-            pending.resolve(crop.track, MASK)
+            pending.resolve(crop.track, classification)
         self.pipeline.finish(pending)
         return next(e for e in reversed(self.documents()) if e["schema"] == "maskwatch.frame/1")
 
@@ -72,7 +100,7 @@ def test_stages_run_in_their_order() -> None:
     """A frame passes the stages in the order of the design."""
     rig = Rig([face(100, 60)])
     rig.pass_through(noise(), 0.0)
-    assert rig.stages == ["motion", "detect", "track", "align", "decide", "event"]
+    assert rig.stages == ["motion", "detect", "track", "align", "decide", "rules", "event"]
 
 
 def test_unchanged_frame_holds_its_tracks_and_converts_nothing() -> None:
@@ -97,7 +125,7 @@ def test_track_starts_once_and_ends_when_it_left() -> None:
     for n, at_s in enumerate((0.0, 0.2, 0.4, 5.0)):
         rig.pass_through(noise(seed=n), at_s)
     tracks = [e for e in rig.documents() if e["schema"] == "maskwatch.track/1"]
-    assert [(e["phase"], e["end_reason"]) for e in tracks] == [("start", None), ("end", "left")]
+    assert [(e["phase"], e["end_reason"]) for e in tracks] == [("start", None), ("end", "gone")]
     assert tracks[0]["track_id"] == tracks[1]["track_id"] == "0000000run-1"
     assert tracks[1]["label"] == "with_mask"
 
@@ -107,7 +135,7 @@ def test_close_ends_open_tracks() -> None:
     rig = Rig([face(100, 60)])
     for n in range(2):
         rig.pass_through(noise(seed=n), n / 5)
-    rig.pipeline.close("hall", 1_700_000_001.0)
+    rig.pipeline.close("hall", "stopped", 101.0, 1_700_000_001.0)
     last = rig.documents()[-1]
     assert (last["phase"], last["end_reason"]) == ("end", "stopped")
 

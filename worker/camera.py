@@ -14,8 +14,9 @@ from worker.config import Camera
 from worker.errors import BadDataError, CameraReason
 from worker.history import CameraHistory
 from worker.metrics import CameraMetrics
+from worker.output.compliance import Compliance
 from worker.output.event import EventMaker
-from worker.pipeline import CameraPipeline, Pending, Seen
+from worker.pipeline import CameraPipeline, CloseReason, Pending, Seen
 from worker.records import CameraStatus, DropReason
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class CameraRun:
         pipeline: CameraPipeline,
         maker: EventMaker,
         *,
+        compliance: Compliance,
         metrics: CameraMetrics,
         on_ready: Callable[[CameraRun], None],
     ) -> None:
@@ -52,10 +54,12 @@ class CameraRun:
         self.dropped = 0
         self._pipeline = pipeline
         self._maker = maker
+        self._compliance = compliance
         self._metrics = metrics
         self._announce = on_ready
         self._rated = (time.monotonic(), 0)
         self._busy = False
+        self._closing: CloseReason | None = None
         self._lock = threading.Lock()
         self._changes: queue.SimpleQueue[CameraStatus] = queue.SimpleQueue()
         self._slot = Slot(live=camera.live, on_ready=self._on_ready, on_drop=self._on_drop)
@@ -86,7 +90,7 @@ class CameraRun:
 
     def close(self) -> None:
         """End what is open, once nothing is in flight any more."""
-        self._pipeline.close(self.camera_id, time.time())
+        self._pipeline.close(self.camera_id, "stopped", time.monotonic(), time.time())
 
     def hung(self, now_s: float) -> bool:
         """True where the capture thread has shown no sign of life for too long."""
@@ -164,11 +168,24 @@ class CameraRun:
 
     def rest(self) -> None:
         """No frame is in flight any more: wait for the next, or go to the end of the turns."""
-        with self._lock:
-            self._busy = self._slot.ready
-            again = self._busy
+        while True:
+            with self._lock:
+                closing, self._closing = self._closing, None
+                if closing is None:
+                    self._busy = again = self._slot.ready
+                    break
+            self._pipeline.close(self.camera_id, closing, time.monotonic(), time.time())
         if again:
             self._announce(self)
+
+    def _close_between_frames(self, reason: CloseReason) -> None:
+        """End what is open, now or as soon as the frame that is in flight is through."""
+        with self._lock:
+            self._closing = reason
+            if self._busy:
+                return
+            self._busy = True
+        self.rest()
 
     def _on_ready(self) -> None:
         with self._lock:
@@ -191,6 +208,7 @@ class CameraRun:
         """The camera went up or down."""
         self.condition = status
         self._metrics.tell(status.state, status.reason)
+        self._compliance.camera(self.camera_id, status.state, time.monotonic())
         self.history.status(status)
         self._changes.put(status)
 
@@ -209,4 +227,8 @@ class CameraRun:
             changed = True
             if status.state != "connecting":
                 self._maker.camera(status)
+            if status.state in {"down", "off"}:
+                self._close_between_frames("camera_down")
+        if self.done():
+            self._close_between_frames("ended")
         return changed

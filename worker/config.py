@@ -27,6 +27,16 @@ from worker.section import (
     faults,
     lay_in_secret,
 )
+from worker.venue import (
+    EVERYWHERE,
+    RESERVED,
+    Compliance,
+    Violations,
+    Zone,
+    choice,
+    polygon_fault,
+    zone_faults,
+)
 
 Point = tuple[Share, Share]
 Scheme = Literal["rtsp", "rtsps", "http", "https", "file", "device", "demo"]
@@ -69,8 +79,8 @@ class CameraDefaults(Section):
     @field_validator("region")
     @classmethod
     def _polygon(cls, region: list[Point] | None) -> list[Point] | None:
-        if region is not None and len(region) < 3:
-            raise ValueError("a region needs at least three points, each [x, y] from 0 to 1")
+        if region is not None and (text := polygon_fault(region)):
+            raise ValueError(text)
         return region
 
     @field_validator("active_hours")
@@ -309,6 +319,9 @@ class Settings(Section):
     worker: Worker = Worker()
     defaults: CameraDefaults = CameraDefaults()
     cameras: dict[Name, Camera]
+    zones: dict[Name, Zone] = Field({})
+    violations: Violations = Violations()
+    compliance: Compliance = Compliance()
     detection: Detection = Detection()
     tracking: Tracking = Tracking()
     inference: Inference = Inference()
@@ -341,7 +354,7 @@ class Settings(Section):
             raise ValueError(f"{len(cameras)} cameras; one worker takes {MAX_CAMERAS}: split them")
         worker = info.data.get("worker")
         allowed = worker.schemes if worker else SCHEMES
-        found = [
+        found: list[tuple[tuple[str, ...], str]] = [
             (
                 (name, "url"),
                 f"the scheme {camera.scheme!r} is not allowed; allowed are "
@@ -350,6 +363,34 @@ class Settings(Section):
             for name, camera in cameras.items()
             if camera.scheme not in allowed
         ]
+        if EVERYWHERE in cameras:
+            found.append(((EVERYWHERE,), RESERVED))
         if found:
             raise faults(*found)
         return cameras
+
+    @field_validator("zones")
+    @classmethod
+    def _seen(cls, zones: dict[str, Zone], info: ValidationInfo) -> dict[str, Zone]:
+        cameras = info.data.get("cameras")
+        found = zone_faults(zones, cameras) if cameras is not None else []
+        if found:
+            raise faults(*found)
+        return zones
+
+    @field_validator("violations")
+    @classmethod
+    def _watched(cls, violations: Violations, info: ValidationInfo) -> Violations:
+        known = info.data.get("zones")
+        for zone in violations.zones or ():
+            if known is not None and zone not in {*known, EVERYWHERE}:
+                text = f"there is no zone {zone!r}; {choice(zone, [*known, EVERYWHERE])}"
+                raise faults((("zones",), text))
+        return violations
+
+    @property
+    def violation_zones(self) -> tuple[str, ...]:
+        """The zones in which violations are told of."""
+        if self.violations.zones is not None:
+            return tuple(self.violations.zones)
+        return tuple(self.zones) or (EVERYWHERE,)

@@ -21,6 +21,7 @@ from worker.config import NO_CAMERAS, Camera, Settings
 from worker.credentials import scrub
 from worker.section import PATTERN_MEANS, Section
 from worker.toml_lines import Key, line_numbers
+from worker.venue import NO_CAMERA, Zone
 
 PREFIX = "MASKWATCH_"
 MAX_ECHO = 60
@@ -106,7 +107,10 @@ def _describe(
     if bad_name:
         fit = re.sub(r"[^a-z0-9_-]+", "-", str(loc[-1]).lower()).strip("-_")[:63]
         example = f", for example {fit}" if fit else ""
-        return f"this camera id cannot be used; take {PATTERN_MEANS[context['pattern']]}{example}"
+        what = "zone's name" if loc[0] == "zones" and len(loc) == 2 else "camera id"
+        return f"this {what} cannot be used; take {PATTERN_MEANS[context['pattern']]}{example}"
+    if kind in {"tuple_type", "too_long", "missing"} and isinstance(loc[-1], int):
+        return "a point is [x, y], two numbers from 0 to 1"
     if kind == "extra_forbidden":
         return _unknown_key(loc)
     if kind == "missing":
@@ -143,6 +147,8 @@ def _types(known: FieldInfo) -> Iterable[Any]:
 def _missing(loc: tuple[str | int, ...], values: Mapping[str, Any]) -> str:
     if loc == ("cameras",):
         return NO_CAMERAS
+    if loc[0] == "zones":
+        return f"is missing; {NO_CAMERA}"
     text = f'is missing; add {loc[-1]} = "…"'
     others = [name for name in values.get("cameras", {}) if name != loc[1]]
     return text + _suggestion(str(loc[1]), others, "or was camera {} meant?")
@@ -195,6 +201,8 @@ def section_at(path: Key) -> type[Section] | None:
             return Settings
         case ("cameras", _):
             return Camera
+        case ("zones", _):
+            return Zone
         case (name,) if name in Settings.model_fields:
             annotation = Settings.model_fields[name].annotation
             if isinstance(annotation, type) and issubclass(annotation, Section):
@@ -204,7 +212,7 @@ def section_at(path: Key) -> type[Section] | None:
 
 def field_at(path: Key) -> FieldInfo | None:
     """The key at this path; below a list, the list."""
-    depth = 3 if path[:1] == ("cameras",) else 2
+    depth = 3 if path[:1] in {("cameras",), ("zones",)} else 2
     section = section_at(path[: depth - 1]) if len(path) >= depth else None
     return section.model_fields.get(path[depth - 1]) if section else None
 

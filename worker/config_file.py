@@ -8,6 +8,7 @@ MASKWATCH_… variables ──┘       └──► ConfigError        (a line 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from worker.toml_lines import Key, line_numbers
 
 MAX_FILE_BYTES = 1_000_000
 EXAMPLE = "deploy/maskwatch.example.toml"
+JSON_EXAMPLES = '["rtsp", "file"], [[0.1, 0.2], …] or {"hall": [[0.1, 0.2], …]}'
 
 
 @dataclass(slots=True)
@@ -78,11 +80,11 @@ def read_environment(env: Mapping[str, str]) -> Environment:
             found.faults.append(Fault(0, variable, "", unknown_variable(variable, key)))
             continue
         value: Any = env[variable]
-        if "list[" in str(known.annotation):
+        if re.search(r"\b(list|dict)\[", str(known.annotation)):
             try:
                 value = json.loads(value)
             except (ValueError, RecursionError):
-                text = 'must be a JSON list, for example ["rtsp", "file"] or [[0.1, 0.2], …]'
+                text = f"must be JSON, for example {JSON_EXAMPLES}"
                 found.faults.append(Fault(0, variable, ".".join(key), text))
                 continue
         section = found.values

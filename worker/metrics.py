@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import get_args
 
 from prometheus_client import (
@@ -19,19 +20,22 @@ from prometheus_client.process_collector import ProcessCollector
 from worker import __version__
 from worker.errors import CAMERA_REASONS, CameraReason
 from worker.output.backlog import LossReason
+from worker.output.event import PeriodSummary
+from worker.output.wire import EVENT_TYPES
 from worker.records import CLASSES, CameraState, DropReason, Label, UnknownReason
+from worker.venue import ViolationKind
 
 LATENCY_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 2.5, 5, 10)
 STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 SCORE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
-STAGES = ("motion", "detect", "track", "align", "classify", "decide", "event")
+STAGES = ("motion", "detect", "track", "align", "classify", "decide", "rules", "event")
 LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
 DROPS: tuple[DropReason, ...] = get_args(DropReason)
 LOSSES: tuple[LossReason, ...] = get_args(LossReason)
 STATES: tuple[CameraState, ...] = get_args(CameraState)
 UNKNOWNS: tuple[UnknownReason, ...] = get_args(UnknownReason)
-EVENT_TYPES = ("frame", "track", "violation", "camera", "gap", "loss", "compliance")
+KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
 
 
 class Metrics:
@@ -105,6 +109,31 @@ class Metrics:
             "camera",
             buckets=LATENCY_BUCKETS_S,
         )
+        self.violations = counter("violations", "Violations begun.", "zone", "kind")
+        self.violations_active = gauge("violations_active", "Violations open.", "zone", "kind")
+        self.compliance_persons = counter(
+            "compliance_persons",
+            "Persons in a zone, added up at the end of each period, each once a period.",
+            "zone",
+            "label",
+        )
+        self.compliance_rate = gauge(
+            "compliance_rate",
+            "Persons with a mask of those judged in the last period; NaN where these were too few.",
+            "zone",
+        )
+        self.compliance_judged = gauge(
+            "compliance_judged_persons", "Persons judged in the last period.", "zone"
+        )
+        self.compliance_blind = counter(
+            "compliance_blind_seconds",
+            "Seconds in which a camera of the zone was blind, added up at the end of each period.",
+            "zone",
+            "camera",
+        )
+        self.compliance_low = gauge(
+            "compliance_low", "1 while the rate of the zone is below its limit.", "zone"
+        )
         self.events_created = counter("events_created", "Events made.", "type")
         self.events_published = counter("events_published", "Events that Redis took.", "type")
         self.events_lost = counter("events_lost", "Events given up.", "type", "reason")
@@ -128,6 +157,10 @@ class Metrics:
         """The children of one camera, made at 0 so that rates start with the first event."""
         return CameraMetrics(self, camera)
 
+    def add_zone(self, zone: str, cameras: Iterable[str]) -> ZoneMetrics:
+        """The children of one zone, made at 0."""
+        return ZoneMetrics(self, zone, cameras)
+
     def watch_depth(self, stage: str, depth: Callable[[], float]) -> None:
         """Read the depth of a queue at scrape time."""
         self.queue_depth.labels(stage).set_function(depth)
@@ -135,6 +168,29 @@ class Metrics:
     def exposition(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self.registry)
+
+
+class ZoneMetrics:
+    """The metrics of one zone, their labels looked up once."""
+
+    def __init__(self, metrics: Metrics, zone: str, cameras: Iterable[str]) -> None:
+        self.violations = {k: metrics.violations.labels(zone, k) for k in KINDS}
+        self.active = {k: metrics.violations_active.labels(zone, k) for k in KINDS}
+        self.persons = {name: metrics.compliance_persons.labels(zone, name) for name in LABELS}
+        self.judged = metrics.compliance_judged.labels(zone)
+        self.rate = metrics.compliance_rate.labels(zone)
+        self.rate.set(math.nan)
+        self.low = metrics.compliance_low.labels(zone)
+        self.blind = {c: metrics.compliance_blind.labels(zone, c) for c in cameras}
+
+    def period(self, period: PeriodSummary) -> None:
+        """Count up a period that is over."""
+        for label, count in period.persons.items():
+            self.persons[label].inc(count)
+        self.judged.set(period.judged)
+        self.rate.set(math.nan if period.rate is None else period.rate)
+        for camera, seconds in period.blind.items():
+            self.blind[camera].inc(seconds)
 
 
 class CameraMetrics:

@@ -2,7 +2,7 @@
 
     begin:   motion ─► detect ─► track ─► align ─┐          on a detection thread
                                              batch, classify   on the thread that owns the device
-    finish:  decide ─► event  ◄──────────────────┘          on the thread that brought the last crop
+    finish:  decide ─► rules ─► event  ◄─────────┘          on the thread that brought the last crop
 
 A camera has one frame between ``begin`` and ``finish``, so nothing here needs a lock.
 """
@@ -10,7 +10,7 @@ A camera has one frame between ``begin`` and ``finish``, so nothing here needs a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -20,8 +20,11 @@ from worker.config import Camera
 from worker.faces.detect import Detector
 from worker.faces.track import Tracker
 from worker.inference.align import CropRule, cut, sharpness
+from worker.output.compliance import Compliance
 from worker.output.decide import Decider
 from worker.output.event import EventMaker, TrackSummary
+from worker.output.violations import Change, EndReason, ViolationWatch
+from worker.output.zones import Zones
 from worker.records import (
     CLASSES,
     Box,
@@ -35,6 +38,9 @@ from worker.records import (
     Track,
     UnknownReason,
 )
+
+CloseReason = Literal["camera_down", "ended", "stopped"]
+"""Why nobody watches a camera any more."""
 
 MAX_FACES = 64
 """Faces of one frame that are classified; a crowd's smallest stay ``undecided``."""
@@ -64,6 +70,21 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What a venue asks of one camera's faces: where they count, and what breaks a rule.
+
+    Attributes:
+        compliance: counts for all cameras.
+        told: hears of each violation that begins, goes on or ends.
+    """
+
+    zones: Zones
+    violations: ViolationWatch
+    compliance: Compliance
+    told: Callable[[Change], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What was seen in one frame, for counts and the live page."""
 
@@ -89,6 +110,7 @@ class CameraPipeline:
         detector: shared by the cameras that look for faces of the same size.
         tracker, decider, maker: this camera's own.
         rule: how crops are cut; stands in the classifier's manifest.
+        rules: zones, violations and compliance.
         observe: told the name of each stage and its seconds.
     """
 
@@ -101,6 +123,7 @@ class CameraPipeline:
         maker: EventMaker,
         *,
         rule: CropRule,
+        rules: Rules,
         observe: Callable[[str, float], None],
     ) -> None:
         self._motion = Motion(
@@ -111,6 +134,7 @@ class CameraPipeline:
         self._decider = decider
         self._maker = maker
         self._rule = rule
+        self._rules = rules
         self._observe = observe
         self._known: set[int] = set()
 
@@ -145,20 +169,22 @@ class CameraPipeline:
         frame = pending.frame
         with self._timed("decide"):
             faces = [self._decided(track, pending) for track in pending.tracks]
+        with self._timed("rules"):
+            changes = self._apply_rules(frame, faces)
         with self._timed("event"):
             self._maker.frame(frame, faces, "ran" if pending.looked else "unchanged")
             for track in pending.tracks:
                 if track.confirmed and track.number not in self._known:
                     self._known.add(track.number)
                     self._tell(frame.camera_id, "start", track, frame.captured_at)
-            for track in pending.ended:
-                self._end(frame.camera_id, track, frame.captured_at, "left")
+            self._tell_violations(frame.camera_id, changes)
+            now_s, now = frame.monotonic_s, frame.captured_at
+            self._end(frame.camera_id, pending.ended, "gone", now_s, now)
         return Seen(frame.captured_at, faces, pending.looked, pending.image, pending.moved)
 
-    def close(self, camera_id: str, now: float) -> None:
-        """End the tracks that are open, since nobody watches any more."""
-        for track in self._tracker.end_all():
-            self._end(camera_id, track, now, "stopped")
+    def close(self, camera_id: str, reason: CloseReason, now_s: float, now: float) -> None:
+        """End what is open, since nobody watches any more. Not while a frame is on its way."""
+        self._end(camera_id, self._tracker.end_all(), reason, now_s, now)
 
     def _detect(self, image: Image) -> list[Detection]:
         """Detect in the region's part of the picture, and keep what lies in the region."""
@@ -199,11 +225,34 @@ class CameraPipeline:
         )
         return Face(track, decision, classification.probabilities if classification else None)
 
-    def _end(self, camera_id: str, track: Track, now: float, reason: str) -> None:
-        if track.number in self._known:
-            self._known.discard(track.number)
-            self._tell(camera_id, "end", track, now, reason)
-        self._decider.forget([track.number])
+    def _apply_rules(self, frame: Frame, faces: Sequence[Face]) -> list[Change]:
+        rules, now_s = self._rules, frame.monotonic_s
+        size = (frame.picture.width, frame.picture.height)
+        inside = rules.zones.locate([face.track for face in faces], size, now_s)
+        rules.compliance.saw(faces, inside)
+        return rules.violations.watch(faces, inside, now_s, frame.captured_at)
+
+    def _tell_violations(self, camera_id: str, changes: Iterable[Change]) -> None:
+        for change in changes:
+            self._maker.violation(
+                camera_id, change.phase, change.violation, end_reason=change.end_reason
+            )
+            self._rules.told(change)
+
+    def _end(
+        self, camera_id: str, tracks: Sequence[Track], reason: EndReason, now_s: float, now: float
+    ) -> None:
+        """End tracks and their violations; the violation first, as it is the track's."""
+        numbers = [track.number for track in tracks]
+        rules = self._rules
+        rules.zones.forget(numbers)
+        rules.compliance.ended(numbers)
+        self._tell_violations(camera_id, rules.violations.end(numbers, reason, now_s))
+        for track in tracks:
+            if track.number in self._known:
+                self._known.discard(track.number)
+                self._tell(camera_id, "end", track, now, reason)
+        self._decider.forget(numbers)
 
     def _tell(
         self,

@@ -40,6 +40,7 @@ from worker.output.publish import Publisher
 from worker.output.wire import Model
 from worker.pipeline import CameraPipeline, Pending
 from worker.records import Classification, Crop
+from worker.rulebook import Rulebook
 from worker.status import PublishMetrics, WorkerView
 from worker.web.server import HttpServer
 
@@ -102,6 +103,7 @@ class Service:
             model=Model(name=artifact.name, version=artifact.version, digest=artifact.digest),
             sink=self._publisher.put,
         )
+        self.rules = Rulebook(settings, self._maker, self.metrics, time.monotonic(), time.time())
         self._cameras = {run.camera_id: run for run in self._camera_runs(artifact)}
         self._http = HttpServer(
             WorkerView(self, self._publisher, artifact, engine.device), settings.http
@@ -199,6 +201,9 @@ class Service:
         for run in self._cameras.values():
             run.tell_changes()
             run.close()
+        self.rules.stop(
+            time.monotonic(), time.time()
+        )  # with the persons that were there to the end
         self._publisher.close(max(0.5, deadline - time.monotonic()))
         publishing.join(max(0.5, deadline - time.monotonic()))
         self._http.stop()  # last, so that the end can be watched
@@ -274,6 +279,7 @@ class Service:
                 run.restart()
             if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))
+        self.rules.tick(now_s, time.time())
         hanging = sum(run.hanging() for run in self._cameras.values())
         if hanging > MAX_ABANDONED:
             self._fail(f"{hanging} capture threads hang in a library and were given up")
@@ -305,6 +311,7 @@ class Service:
                 Decider(settings.deciding, artifact.threshold),
                 self._maker,
                 rule=artifact.rule,
+                rules=self.rules.of(camera_id),
                 observe=self._observe_stage,
             )
             yield CameraRun(
@@ -312,6 +319,7 @@ class Service:
                 camera,
                 pipeline,
                 self._maker,
+                compliance=self.rules.compliance,
                 metrics=self.metrics.add_camera(camera_id),
                 on_ready=self._turns.put,
             )

@@ -12,7 +12,7 @@ from typing import Any
 import redis
 
 from worker.config import Redis
-from worker.output.event import Event, EventMaker, TrackSummary
+from worker.output.event import Event, EventMaker, PeriodSummary, TrackSummary
 from worker.output.publish import Publisher
 from worker.output.wire import Model
 from worker.records import Box, CameraStatus, Decision, Face, Frame, Track
@@ -22,6 +22,16 @@ FACE = Face(
     Track(12, Box(100.23, 50.0, 140.0, 99.96), 0.91234, 5, True, True, 1_700_000_000.0),
     Decision("with_mask", 0.98765),
     (0.0123, 0.98, 0.0077),
+)
+PERIOD = PeriodSummary(
+    zone="till",
+    start=1_700_000_000.0,
+    end=1_700_000_060.0,
+    duration_s=60.0,
+    cameras=("hall", "door"),
+    persons={"with_mask": 6, "without_mask": 1, "mask_worn_incorrectly": 1, "unknown": 2},
+    rate=0.75,
+    blind={"door": 12.5},
 )
 SUMMARY = TrackSummary(12, 1_700_000_000.0, 4.2, Decision("with_mask", 0.9), {}, {})
 

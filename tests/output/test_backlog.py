@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from output.rig import FACE, MODEL, SUMMARY, frame_of
+from output.rig import FACE, MODEL, PERIOD, SUMMARY, frame_of
 
 from worker.output.backlog import TELL_EVERY_S, Backlog, LossLedger, Waiting
-from worker.output.event import Event, EventMaker, Loss, PeriodSummary
+from worker.output.event import Event, EventMaker, Loss
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_the_least_important_goes_first(maker: EventMaker) -> None:
     """Frames go before summaries, summaries before alerts, the oldest of a kind first."""
     backlog = Backlog(3)
     alerts = [maker.track("hall", "start", SUMMARY) for _ in range(6)]
-    summary = maker.compliance("hall", PeriodSummary(0.0, 1.0, {}, 0.0))
+    summary = maker.compliance(PERIOD)
     for event in (*frames(maker, 1), summary, *alerts[:1]):
         assert backlog.put(Waiting(event, 0.0)) is None
     gone = [backlog.put(Waiting(event, 0.0)) for event in alerts[1:]]

@@ -13,14 +13,14 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from output.rig import FACE, MODEL, SUMMARY, frame_of
+from output.rig import FACE, MODEL, PERIOD, SUMMARY, frame_of
 
 from worker.errors import BadDataError
 from worker.output.event import (
     Event,
     EventMaker,
     Loss,
-    PeriodSummary,
+    RuleSummary,
     ViolationSummary,
     new_run_id,
     rfc3339,
@@ -54,8 +54,8 @@ def examples() -> dict[EventType, Event]:
     """One event of each type, the same at each call."""
     m = maker()
     frame = dataclasses.replace(frame_of("hall", T0 - 0.1), dropped={"replaced": 2})
-    violation = ViolationSummary(3, 12, "without_mask", T0 - 2, 2.0, 0.97)
-    persons = {"with_mask": 6, "without_mask": 1, "mask_worn_incorrectly": 1, "unknown": 2}
+    violation = ViolationSummary(3, 12, "without_mask", T0 - 2, 2.0, 0.97, "till")
+    period = dataclasses.replace(PERIOD, start=T0 - 60, end=T0)
     return {
         "frame": m.frame(frame, [FACE, unsure(13)], "ran"),
         "track": m.track(
@@ -73,7 +73,8 @@ def examples() -> dict[EventType, Event]:
         "camera": m.camera(CameraStatus("hall", "down", T0 - 12, "timeout", "no packet for 10 s")),
         "gap": m.gap("hall", T0 - 60, T0, "timeout"),
         "loss": m.loss(Loss("hall", "frames", 110, 219, 110, "queue_full")),
-        "compliance": m.compliance("hall", PeriodSummary(T0 - 900, T0, persons, 12.5, "till")),
+        "rule": m.rule("start", RuleSummary(1, 0.9, T0 - 180, period)),
+        "compliance": m.compliance(period),
     }
 
 
@@ -150,7 +151,7 @@ def test_nonsense_is_refused_and_uses_no_number(score: float) -> None:
 def test_endless_numbers_are_refused() -> None:
     """Infinity has no place in JSON."""
     with pytest.raises(BadDataError, match="blind_s"):
-        maker().compliance("hall", PeriodSummary(T0 - 60, T0, {}, float("inf")))
+        maker().compliance(dataclasses.replace(PERIOD, blind={"hall": float("inf")}))
 
 
 def test_a_connecting_camera_is_no_news() -> None:
@@ -159,11 +160,32 @@ def test_a_connecting_camera_is_no_news() -> None:
         maker().camera(CameraStatus("hall", "connecting", T0))
 
 
-def test_nobody_judged_has_no_rate() -> None:
-    """With nobody but the unknown the rate is null, not 0 and not 1."""
-    event = maker().compliance("hall", PeriodSummary(T0 - 60, T0, {"unknown": 4}, 0.0))
-    document = check(event)
-    assert (document["rate"], document["denominator"]) == (None, 0)
+def test_a_period_without_a_rate_still_has_its_denominator() -> None:
+    """Where too few were judged the rate is null, not 0 and not 1, and their number is told."""
+    persons: dict[Any, int] = {"unknown": 4, "with_mask": 1}
+    document = check(
+        maker().compliance(dataclasses.replace(PERIOD, rate=None, persons=persons, blind={}))
+    )
+    assert (document["rate"], document["denominator"]) == (None, 1)
+    assert (document["persons"]["seen"], document["coverage"]) == (5, 1.0)
+
+
+def test_coverage_is_what_blindness_leaves() -> None:
+    """Half a minute blind, of two cameras over a minute, leaves three quarters."""
+    document = check(maker().compliance(dataclasses.replace(PERIOD, blind={"door": 30.0})))
+    assert (document["blind_s"], document["coverage"]) == (30.0, 0.75)
+    assert document["blind"] == {"door": 30.0}
+
+
+def test_events_of_several_cameras_are_numbered_apart() -> None:
+    """What belongs to no single camera counts under the reserved camera `all`."""
+    m = maker()
+    made = [m.compliance(PERIOD), m.compliance(PERIOD), m.gap("hall", T0, T0, "timeout")]
+    assert [event.event_id for event in made] == [
+        "1ngaxyz00000:compliance:all:0",
+        "1ngaxyz00000:compliance:all:1",
+        "1ngaxyz00000:alerts:hall:0",
+    ]
 
 
 def test_boxes_are_cut_at_the_edge() -> None:

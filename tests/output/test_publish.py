@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 import redis
-from output.rig import SUMMARY, Rig, entries, frame_of, wait_for
+from output.rig import PERIOD, SUMMARY, Rig, entries, frame_of, wait_for
 from service.proxy import Proxy
 from service.redis_server import client_of, kill
 
 from worker.output.broker import COMMANDS
 from worker.output.embedded import RedisServer
-from worker.output.event import PeriodSummary
 
 Make = Callable[..., Rig]
 
@@ -40,7 +39,7 @@ def test_each_event_reaches_its_stream(shared_redis: RedisServer, rig_for: Make)
     rig = rig_for(shared_redis).start()
     frame = rig.events.frame(frame_of("hall"), [], "ran")
     track = rig.events.track("hall", "start", SUMMARY)
-    period = rig.events.compliance("hall", PeriodSummary(0.0, 60.0, {"with_mask": 1}, 0.0))
+    period = rig.events.compliance(PERIOD)
     rig.drained()
     with client_of(shared_redis) as client:
         for key, event in (("frames:hall", frame), ("alerts", track), ("compliance", period)):

@@ -20,6 +20,7 @@ from worker.errors import BadDataError
 from worker.output import wire
 from worker.output.wire import STREAM_OF, EventType, Phase, Stream
 from worker.records import CLASSES, CameraStatus, Decision, Face, Frame, Label
+from worker.venue import EVERYWHERE
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
@@ -86,18 +87,55 @@ class ViolationSummary:
     started_at: float
     duration_s: float
     score: float
-    zone: str | None = None
+    zone: str
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodSummary:
-    """The persons of a zone over a period, each counted once under its decided label."""
+    """The persons of a zone over a period, each counted once under its decided label.
 
+    Attributes:
+        start, end: wall clock, seconds since the epoch.
+        duration_s: how long it was by the monotonic clock.
+        cameras: those that see the zone.
+        rate: persons with a mask, of those judged; None where too few were judged.
+        blind: blind seconds of each camera that had any.
+    """
+
+    zone: str
     start: float
     end: float
+    duration_s: float
+    cameras: tuple[str, ...]
     persons: Mapping[Label, int]
-    blind_s: float
-    zone: str | None = None
+    rate: float | None
+    blind: Mapping[str, float]
+
+    @property
+    def judged(self) -> int:
+        """The rate's denominator: all persons but the unknown."""
+        return sum(self.persons.values()) - self.persons.get("unknown", 0)
+
+    @property
+    def blind_s(self) -> float:
+        """Blind seconds of all cameras together."""
+        return sum(self.blind.values())
+
+    @property
+    def coverage(self) -> float:
+        """Share of the cameras' time in which they were not blind."""
+        watched_s = self.duration_s * len(self.cameras)
+        return max(0.0, 1.0 - self.blind_s / watched_s) if watched_s > 0 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSummary:
+    """A zone whose rate is too low, as it stands now; ``period`` is the last one."""
+
+    number: int
+    limit: float
+    started_at: float
+    period: PeriodSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,21 +277,43 @@ class EventMaker:
         }
         return self._emit("loss", loss.camera_id, body)
 
-    def compliance(self, camera_id: str, period: PeriodSummary) -> Event:
-        """The summary of a zone over a period."""
+    def compliance(self, period: PeriodSummary) -> Event:
+        """The summary of a zone over a period; of no single camera."""
         persons = _counts(period.persons)
-        seen = sum(persons.values())
-        judged = seen - persons["unknown"]
         body = {
             "zone": period.zone,
+            "cameras": period.cameras,
             "from": rfc3339(period.start),
             "to": rfc3339(period.end),
-            "persons": {"seen": seen, **persons},
-            "rate": round(persons["with_mask"] / judged, 4) if judged else None,
-            "denominator": judged,
+            "duration_s": round(period.duration_s, 3),
+            "persons": {"seen": sum(persons.values()), **persons},
+            "rate": _rounded(period.rate),
+            "denominator": period.judged,
             "blind_s": round(period.blind_s, 3),
+            "blind": {camera: round(s, 3) for camera, s in period.blind.items()},
+            "coverage": round(period.coverage, 4),
         }
-        return self._emit("compliance", camera_id, body)
+        return self._emit("compliance", EVERYWHERE, body)
+
+    def rule(
+        self, phase: Literal["start", "end"], rule: RuleSummary, *, end_reason: str | None = None
+    ) -> Event:
+        """A zone's rate is too low, or is so no more for ``end_reason``; of no single camera."""
+        period = rule.period
+        now = self._wall()
+        body = {
+            "phase": phase,
+            "rule": "compliance_low",
+            "rule_id": f"{self._run_id}-r{rule.number}",
+            "zone": period.zone,
+            "limit": rule.limit,
+            "rate": _rounded(period.rate),
+            "denominator": period.judged,
+            "unknown": period.persons.get("unknown", 0),
+            **_life(phase, rule.started_at, now, max(0.0, now - rule.started_at)),
+            "end_reason": end_reason,
+        }
+        return self._emit("rule", EVERYWHERE, body)
 
     def _face(self, face: Face, width: int, height: int) -> dict[str, Any]:
         """A face as it is published. Runs for every face of every frame, so it calls little."""
@@ -325,6 +385,10 @@ def _life(phase: Phase, started_at: float, now: float, duration_s: float) -> dic
         "ended_at": rfc3339(now) if phase == "end" else None,
         "duration_s": round(duration_s, 3),
     }
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def _counts(numbers: Mapping[Label, int]) -> dict[str, int]:

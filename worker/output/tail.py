@@ -223,8 +223,24 @@ def _loss(document: Mapping[str, Any]) -> str:
 
 def _compliance(document: Mapping[str, Any]) -> str:
     rate = document["rate"]
-    share = "nobody judged" if rate is None else f"{rate:.0%} of {document['denominator']}"
-    return f"compliance of {document['zone'] or 'the whole view'}: {share} with a mask"
+    judged = document["denominator"]
+    share = f"no rate, {judged} judged" if rate is None else f"{rate:.0%} of {judged}"
+    return f"compliance of {_zone(document)}: {share} with a mask{_blind(document)}"
+
+
+def _rule(document: Mapping[str, Any]) -> str:
+    rate = document["rate"]
+    share = "no rate" if rate is None else f"{rate:.0%} of {document['denominator']}"
+    ended = f" ends ({document['end_reason']})" if document["phase"] == "end" else ""
+    return f"too few masks in {_zone(document)}{ended}: {share}, limit {document['limit']:.0%}"
+
+
+def _zone(document: Mapping[str, Any]) -> str:
+    return "all cameras" if document["zone"] == "all" else str(document["zone"])
+
+
+def _blind(document: Mapping[str, Any]) -> str:
+    return f", blind for {document['blind_s']:.0f} s" if document["blind_s"] else ""
 
 
 _TELL: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -234,5 +250,6 @@ _TELL: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "camera": _camera,
     "gap": _gap,
     "loss": _loss,
+    "rule": _rule,
     "compliance": _compliance,
 }

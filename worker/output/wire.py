@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from worker.records import Label, UnknownReason
 
 Stream = Literal["frames", "alerts", "compliance"]
-EventType = Literal["frame", "track", "violation", "camera", "gap", "loss", "compliance"]
+EventType = Literal["frame", "track", "violation", "camera", "gap", "loss", "rule", "compliance"]
 Phase = Literal["start", "update", "end"]
 
 STREAM_OF: Mapping[EventType, Stream] = {
@@ -27,6 +27,7 @@ STREAM_OF: Mapping[EventType, Stream] = {
     "camera": "alerts",
     "gap": "alerts",
     "loss": "alerts",
+    "rule": "alerts",
     "compliance": "compliance",
 }
 
@@ -119,7 +120,9 @@ class Event(Wire):
     )
     run_id: str = Field(description="One start of the worker; sorts by time.")
     worker_id: Name = Field(description="The worker, as configured.")
-    camera_id: Name = Field(description="The camera, as configured.")
+    camera_id: Name = Field(
+        description="The camera, as configured; `all`: of no single one (rule, compliance)."
+    )
     seq: Count = Field(
         description="Counts from 0 per run, camera and stream; a hole is an event that was lost."
     )
@@ -160,7 +163,8 @@ class TrackEvent(Event):
     frames: Counts = Field(description="Frames of this track by the label they were given.")
     seconds: LabelSeconds = Field(description="Seconds of this track by label.")
     end_reason: Word | None = Field(
-        description="Null while it lasts; `gone`, `camera_down`, `stopped` or `restarted`."
+        description="Null while it lasts; `gone`, `camera_down`, `ended`: a file was played to its "
+        "end, `stopped` or `restarted`."
     )
 
 
@@ -173,14 +177,15 @@ class ViolationEvent(Event):
     violation_id: str = Field(description="`run_id-vN`; the same from start to end.")
     kind: Literal["without_mask", "mask_worn_incorrectly"] = Field(description="What is wrong.")
     track_id: str = Field(description="Whose it is, as in the frame events.")
-    zone: Name | None = Field(description="The zone whose rule was broken; null: whole view.")
+    zone: Name = Field(description="The zone that the person is in; `all`: everywhere.")
     started_at: Instant = Field(description="When it began.")
     ended_at: Instant | None = Field(description="Null while it lasts.")
     duration_s: Seconds = Field(description="From its begin to this event.")
     score: Share = Field(description="The highest score of its kind so far.")
     end_reason: Word | None = Field(
-        description="Null while it lasts; `complied`, `gone`, `camera_down`, `stopped` or "
-        "`restarted`."
+        description="Null while it lasts; `complied`: the mask is right; `changed`: it is another "
+        "kind now; `unknown`: no decision any more; `left_zone`; `gone`: the track ended; "
+        "`camera_down`; `ended`: a file was played to its end; `stopped`; `restarted`."
     )
 
 
@@ -230,6 +235,30 @@ class LossEvent(Event):
     )
 
 
+class RuleEvent(Event):
+    """Too few persons of a zone wear a mask, for several periods; or it is over."""
+
+    schema_: Literal["maskwatch.rule/1"] = Field("maskwatch.rule/1", alias="schema")
+    occurred_at: Instant = Field(description="When this was found; UTC.")
+    phase: Literal["start", "end"] = Field(description="Each has one of either.")
+    rule: Word = Field(description="Which rule; `compliance_low` is the only one.")
+    rule_id: str = Field(description="`run_id-rN`; the same at start and end.")
+    zone: Name = Field(description="The zone; `all`: every camera of this worker.")
+    limit: Share = Field(description="The rate that should be kept.")
+    rate: Share | None = Field(
+        description="Rate of the last period; null at an end after periods without one."
+    )
+    denominator: Count = Field(description="Persons judged in that period.")
+    unknown: Count = Field(description="Persons of that period of whom nothing is said.")
+    started_at: Instant = Field(description="Begin of the first period below the limit.")
+    ended_at: Instant | None = Field(description="Null while it lasts.")
+    duration_s: Seconds = Field(description="From its begin to this event.")
+    end_reason: Word | None = Field(
+        description="Null while it lasts; `recovered`, `unjudged`: no period had a rate for too "
+        "long, `stopped` or `restarted`."
+    )
+
+
 class Persons(Counts):
     """Persons of a period, each counted once under the label that was decided for the track."""
 
@@ -237,19 +266,32 @@ class Persons(Counts):
 
 
 class ComplianceEvent(Event):
-    """What a zone, or the whole view, looked like over a period."""
+    """What a zone looked like over a period, on all of its cameras together."""
 
     schema_: Literal["maskwatch.compliance/1"] = Field("maskwatch.compliance/1", alias="schema")
     occurred_at: Instant = Field(description="When this was found; UTC.")
-    zone: Name | None = Field(description="Null: the whole view.")
+    zone: Name = Field(description="As configured; `all`: every camera of this worker.")
+    cameras: tuple[Name, ...] = Field(description="The cameras that see the zone.")
     from_: Instant = Field(alias="from", description="Begin of the period.")
     to: Instant = Field(description="End of the period, exclusive.")
+    duration_s: Seconds = Field(
+        description="Its length by a clock that nobody sets: less than from `from` to `to` where "
+        "the clock was put forward, more where it was put back."
+    )
     persons: Persons = Field(description="Persons seen, each counted once.")
     rate: Share | None = Field(
-        description="Persons with a mask, of those judged; null where nobody was judged."
+        description="Persons with a mask, of those judged; null where too few were judged "
+        "(`compliance.min_persons`)."
     )
     denominator: Count = Field(description="Persons judged: all seen but the unknown.")
-    blind_s: Seconds = Field(description="Seconds of the period in which the camera was blind.")
+    blind_s: Seconds = Field(
+        description="Seconds in which its cameras were blind, added up; hours in which a camera "
+        "is off don't count."
+    )
+    blind: dict[Name, Seconds] = Field(description="The same by camera; only those that were.")
+    coverage: Share = Field(
+        description="Share of its cameras' time in which they were not blind; 1: all was seen."
+    )
 
 
 MODELS: Mapping[EventType, type[Event]] = {
@@ -259,6 +301,7 @@ MODELS: Mapping[EventType, type[Event]] = {
     "camera": CameraEvent,
     "gap": GapEvent,
     "loss": LossEvent,
+    "rule": RuleEvent,
     "compliance": ComplianceEvent,
 }
 
