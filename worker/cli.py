@@ -114,6 +114,64 @@ def check(config: ConfigOption) -> None:
 
 
 @app.command()
+def probe(
+    url: Annotated[
+        str | None, typer.Argument(help="rtsp(s)://, http(s)://, a file, a device or demo:NAME.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Probe the cameras of this configuration."),
+    ] = None,
+    camera: Annotated[
+        str | None, typer.Option("--camera", help="Only this one of the configuration.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=2, max=600, help="How long each is watched.")
+    ] = 10.0,
+    username: Annotated[
+        str | None, typer.Option("--username", help="User to log in as, for a URL.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="File that holds the password.")
+    ] = None,
+    udp: Annotated[bool, typer.Option("--udp", help="RTSP over UDP, for a URL.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", help="Write the picture with the most faces, annotated."),
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Leave the picture's pixels as they are.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a camera.")] = False,
+) -> None:
+    """Say whether a camera's view can do the job, and what to change.
+
+    Ends with 0 where it can, with 1 where it cannot, could not be opened, or showed nobody.
+    """
+    from worker.config_file import load
+    from worker.errors import ConfigError
+    from worker.probe.command import Wishes, plan_for_settings, plan_for_url, probe_all
+
+    if (url is None) == (config is None):
+        raise ConfigError("name either a URL or --config FILE")
+    if config is not None:
+        if username or password_file or udp:
+            raise ConfigError(
+                "--username, --password-file and --udp go with a URL; the configuration has its own"
+            )
+        plan = plan_for_settings(load(config, os.environ), camera)
+    else:
+        if camera is not None:
+            raise ConfigError("--camera goes with --config")
+        transport = "udp" if udp else "tcp"
+        plan = plan_for_url(
+            url or "", username=username, password_file=password_file, rtsp_transport=transport
+        )
+    if not probe_all(plan, Wishes(seconds, picture, clear, as_json), _say):
+        raise typer.Exit(1)
+
+
+@app.command()
 def tail(
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="Takes the Redis of this worker.")

@@ -74,6 +74,7 @@ class Connection:
             packet, which slows all cameras down, so it is only for one that hung before.
         pause: sleeps for so many seconds; True when it is time to stop.
         beat: called before anything that may hang.
+        on_packet: hears of every packet of the video, and of the monotonic time it came.
     """
 
     def __init__(
@@ -85,11 +86,13 @@ class Connection:
         guard_reads: bool,
         pause: Callable[[float], bool],
         beat: Callable[[], None],
+        on_packet: Callable[[av.Packet[VideoStream], float], None] | None = None,
     ) -> None:
         self._camera = camera
         self._clock = clock
         self._pause = pause
         self._beat = beat
+        self._on_packet = on_packet
         self._local = camera.scheme in {"file", "device"}
         self._damaged_s: float | None = None
         self._keyframe_s: float | None = None
@@ -102,6 +105,11 @@ class Connection:
             self.close()
             raise
         self._cadence = self._new_cadence()
+
+    @property
+    def stream(self) -> VideoStream:
+        """The video as FFmpeg describes it; to look at, not to read from."""
+        return self._stream
 
     def __enter__(self) -> Self:
         return self
@@ -269,6 +277,8 @@ class Connection:
             self._stopping = self._pause(0.0)
             if packet is None or self._stopping:
                 return
+            if self._on_packet is not None:
+                self._on_packet(packet, self._clock.monotonic_s())
             yield packet
 
     def _decode(self, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
