@@ -21,6 +21,7 @@ from worker.errors import CAMERA_REASONS
 from worker.metrics import (
     DROPS,
     EVENT_TYPES,
+    KINDS,
     LABELS,
     LOSSES,
     STAGES,
@@ -29,6 +30,7 @@ from worker.metrics import (
     Metrics,
 )
 from worker.section import PATTERN_MEANS, Section
+from worker.venue import EVERYWHERE
 
 REFERENCE = Path(__file__).parent / "reference"
 GENERATED = "<!-- Written by docs/generate.py: change the code, then run it. -->\n\n"
@@ -153,6 +155,7 @@ def metrics() -> str:
         "  `maskwatch_queue_limit`: `publish`; of `maskwatch_device_errors_total`: `classify`.",
         f"- `state`: {words(STATES)}.",
         f"- `type`: {words(EVENT_TYPES)}.",
+        f"- `zone`: the zones of the configuration and `{EVERYWHERE}`; `kind`: {words(KINDS)}.",
         f"- `reason` of `maskwatch_frames_dropped_total`: {words(DROPS)}; of",
         f"  `maskwatch_events_lost_total`: {words(LOSSES)}; of",
         f"  `maskwatch_faces_unknown_total`: {words(UNKNOWNS)}; of `maskwatch_camera_blind` and",

@@ -139,9 +139,9 @@ def test_blocks_of_code_can_be_read(path: Path) -> None:
         compile(block, str(path), "exec")
     for block in blocks(path, "toml"):
         for section, table in tomllib.loads(block).items():
-            cameras = table.items() if section == "cameras" else [(section, table)]
-            for name, keys in cameras:
-                place = ("cameras", name) if section == "cameras" else (section,)
+            named = section in {"cameras", "zones"}
+            for name, keys in table.items() if named else [(section, table)]:
+                place = (section, name) if named else (section,)
                 assert all(field_at((*place, key)) for key in keys), block
 
 

@@ -1,5 +1,4 @@
-"""The rules of a venue over all cameras: what each camera's pipeline needs of them, their periods,
-their events and their metrics."""
+"""The rules of a venue over all cameras: their periods, their events and their metrics."""
 
 from __future__ import annotations
 
