@@ -33,7 +33,8 @@ def card(manifest: Manifest, run: DetectorRun, evaluation: dict[str, Any]) -> st
         "",
         "## Origin and data",
         "",
-        f"- It began with the weights of {ORIGINS.get(run.start, run.start)}.",
+        *(f"- It began with {ORIGINS.get(name, f'the weights in {name}')}." for name in run.start),
+        *(["- Of these the mean was taken."] if len(run.start) > 1 else []),
         *(f"- Tuned on {_described(Path(folder).name)}." for folder in run.data),
         "- Boxes that two detectors agreed on are a guess, not an annotation. Masks were drawn on "
         "some faces; crops were scaled, darkened, blurred, made grey, noisy and compressed.",

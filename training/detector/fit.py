@@ -66,7 +66,11 @@ class Fit:
     """
 
     def __init__(
-        self, folder: RunFolder, recipe: DetectorRecipe, sources: Sequence[Source], start: Path
+        self,
+        folder: RunFolder,
+        recipe: DetectorRecipe,
+        sources: Sequence[Source],
+        start: Sequence[Path],
     ) -> None:
         """Begin, or go on where the folder's checkpoint stands.
 
@@ -74,13 +78,13 @@ class Fit:
             folder: of the run.
             recipe: how.
             sources: what to learn from.
-            start: weights to begin with, see ``read_network``.
+            start: files of weights; it begins with their mean.
 
         Raises:
             ConfigError: the weights or the checkpoint do not fit.
         """
         self.folder, self.recipe, self.sources = folder, recipe, sources
-        self.network = read_network(start)
+        self.network = mean_network(start)
         self.network.to(memory_format=torch.channels_last)
         self.network.freeze(recipe.frozen_stages)
         self.averaged = CenterPoint()
@@ -189,6 +193,25 @@ def as_batch(images: Sequence[Image]) -> Tensor:
     stacked = torch.from_numpy(np.ascontiguousarray(np.stack(images)[..., ::-1]))
     # (N, H, W, 3) seen as (N, 3, H, W) is channels-last already, the faster layout.
     return stacked.permute(0, 3, 1, 2).float()
+
+
+def mean_network(paths: Sequence[Path]) -> CenterPoint:
+    """The network with the mean of several files' weights.
+
+    Between pretrained weights and what tuning made of them lies a network that is better at
+    the new and keeps the old (Wortsman et al. 2021, arXiv:2109.01903).
+
+    Raises:
+        ConfigError: a file does not hold this network's weights.
+    """
+    networks = [read_network(path) for path in paths]
+    mean = CenterPoint()
+    with torch.no_grad():
+        for target, *weights in zip(
+            mean.parameters(), *(network.parameters() for network in networks), strict=True
+        ):
+            target.copy_(torch.stack(weights).mean(dim=0))
+    return mean
 
 
 def read_network(path: Path) -> CenterPoint:

@@ -41,14 +41,14 @@ class DetectorRun(BaseModel):
     """The content of a run's ``recipe.json``.
 
     Attributes:
-        start: name of the weights that were begun with.
+        start: the files of weights whose mean was begun with.
         data: folders and their weights.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recipe: DetectorRecipe
-    start: str
+    start: tuple[str, ...]
     data: dict[str, float]
 
     def goes_on_with(self, other: DetectorRun) -> bool:

@@ -49,7 +49,7 @@ def fit(
     data: Sequence[str],
     out: Path,
     *,
-    start: Path | None,
+    start: Sequence[Path],
     resume: bool,
     threads: int,
     validate_every: int,
@@ -61,7 +61,7 @@ def fit(
         recipe: how.
         data: ``FOLDER=WEIGHT`` each.
         out: the run folder.
-        start: weights to begin with; default is CenterFace.
+        start: files of weights, of which it begins with the mean; default is CenterFace.
         resume: go on with the run that is there.
         threads: of torch.
         validate_every: steps between validations.
@@ -74,9 +74,13 @@ def fit(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     folders = [parse_folder(text) for text in data]
-    start = start or centerface_path()
+    start = start or [centerface_path()]
     weights = {str(folder.resolve()): weight for folder, weight in folders}
-    folder = _run_folder(out, DetectorRun(recipe=recipe, start=start.name, data=weights), resume)
+    folder = _run_folder(
+        out,
+        DetectorRun(recipe=recipe, start=tuple(_short(path) for path in start), data=weights),
+        resume,
+    )
     run = Fit(folder, recipe, [read_source(path, w, "train") for path, w in folders], start)
     held_out = [read_source(path, weight, "validation") for path, weight in folders]
     found: dict[str, float] = {}
@@ -224,6 +228,11 @@ def _run_folder(path: Path, run: DetectorRun, resume: bool) -> RunFolder:
     folder = RunFolder(path)
     folder.write_json(RECIPE, run.model_dump(mode="json"))
     return folder
+
+
+def _short(path: Path) -> str:
+    """The file's name, with its folder's where every run has a file of that name."""
+    return path.name if path.suffix == ".onnx" else str(Path(*path.resolve().parts[-2:]))
 
 
 def _append(path: Path, row: Mapping[str, float]) -> None:
