@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SECONDS ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench panels clean
 
 demo: $(VENV)/.demo
 	$(BIN)/maskwatch demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -19,6 +19,9 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/maskwatch bench $(BENCH)
+
+panels: $(VENV)/.test
+	$(BIN)/python tests/panels.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import socket
 import subprocess
-import time
 import tomllib
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +15,10 @@ from programs import program
 from worker.config import Camera, CameraDefaults, Settings
 from worker.config_faults import section_at
 from worker.config_file import load
-from worker.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
-PROMETHEUS = "the apt package prometheus"
-END = 1_800_000_000
-"""When the ten minutes of history end: any time will do."""
-
 EXAMPLE = DEPLOY / "maskwatch.example.toml"
-DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/maskwatch.json").read_text())
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    """Title and PromQL of every query of every panel, variables filled in."""
-    for panel in DASHBOARD["panels"]:
-        for target in panel.get("targets", ()):
-            text = target["expr"].replace("$__rate_interval", "1m").replace("$camera", ".*")
-            yield f"{panel['title']} {target['refId']}", text
-
-
-def samples() -> set[str]:
-    """Names of all series that the worker exposes."""
-    metrics = Metrics()
-    metrics.add_camera("hall")
-    metrics.watch_depth("detect", lambda: 0.0)
-    names = set()
-    for family in metrics.registry.collect():
-        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
-        names |= {family.name + end for end in suffixes.get(family.type, ("",))}
-    return names
 
 
 # -- the example configuration
@@ -101,143 +69,6 @@ def keys_in_example(header: str) -> set[str]:
     return keys
 
 
-# -- Prometheus and Grafana
-
-
-def test_prometheus_takes_its_configuration() -> None:
-    """Promtool reads it as the server does."""
-    promtool = program("promtool", PROMETHEUS)
-    path = DEPLOY / "prometheus/prometheus.yml"
-    subprocess.run([promtool, "check", "config", str(path)], check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("expression", [text for _, text in expressions()])
-def test_the_dashboard_asks_only_for_what_there_is(expression: str) -> None:
-    """Every series in an expression is one of ours, or of the process."""
-    names = set(re.findall(r"\b(?:maskwatch|process)_\w+", expression))
-    assert names <= samples()
-    assert names
-
-
-def test_prometheus_can_read_every_expression(tmp_path: Path) -> None:
-    """All expressions of the dashboard as rules, read by promtool."""
-    promtool = program("promtool", PROMETHEUS)
-    rules = [{"record": f"r:{n}", "expr": text} for n, (_, text) in enumerate(expressions())]
-    path = tmp_path / "rules.yml"
-    path.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    done = subprocess.run(
-        [promtool, "check", "rules", str(path)], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_dashboard_can_be_provisioned() -> None:
-    """A fixed uid, the data source as a variable, panels that do not overlap."""
-    assert DASHBOARD["uid"] == "maskwatch"
-    names = [variable["name"] for variable in DASHBOARD["templating"]["list"]]
-    assert names == ["datasource", "camera"]
-    taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
-        grid = panel["gridPos"]
-        cells = {
-            (x, y)
-            for x in range(grid["x"], grid["x"] + grid["w"])
-            for y in range(grid["y"], grid["y"] + grid["h"])
-        }
-        assert not cells & taken, panel["title"]
-        assert max(x for x, _ in cells) < 24
-        taken |= cells
-        for target in panel.get("targets", ()):
-            assert target["datasource"]["uid"] == "${datasource}"
-
-
-@pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Prometheus that holds ten minutes of a worker's metrics."""
-    server, promtool = program("prometheus", PROMETHEUS), program("promtool", PROMETHEUS)
-    folder = tmp_path_factory.mktemp("prometheus")
-    (folder / "history").write_text(history())
-    (folder / "none.yml").write_text("")
-    command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "history", "data"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    options = [f"--web.listen-address=127.0.0.1:{port}", "--config.file=none.yml"]
-    storage = ["--storage.tsdb.path=data", "--storage.tsdb.retention.time=10y"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([server, *options, *storage], cwd=folder, stderr=log)
-    try:
-        wait_until_ready(f"{address}/-/ready")
-        yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@pytest.mark.parametrize(
-    "expression", [text for _, text in expressions()], ids=[name for name, _ in expressions()]
-)
-def test_every_panel_shows_something(prometheus: str, expression: str) -> None:
-    """A real Prometheus, asked what the panel asks, has an answer."""
-    query = urllib.parse.urlencode({"query": expression, "time": END})
-    with urllib.request.urlopen(f"{prometheus}/api/v1/query?{query}", timeout=10) as answer:
-        result = json.load(answer)["data"]["result"]
-    assert result
-    assert any(sample["value"][1] != "NaN" for sample in result)
-
-
-def history() -> str:
-    """Ten minutes of a worker's metrics, every 15 s, as OpenMetrics."""
-    metrics = Metrics()
-    up, down = metrics.add_camera("hall"), metrics.add_camera("door")
-    metrics.watch_depth("detect", lambda: 1.0)
-    metrics.model_info.labels("classifier", "m", "1", "0" * 64, "cpu").set(1)
-    lines: dict[str, list[str]] = {}
-    for moment in range(END - 600, END + 1, 15):
-        up.received.inc(375)
-        up.analysed.inc(75)
-        up.unchanged.inc(40)
-        up.dropped["replaced"].inc()
-        up.up.set(1)
-        up.last_frame.set(moment)
-        up.faces["with_mask"].inc(50)
-        up.faces["without_mask"].inc(10)
-        up.visible["with_mask"].set(3)
-        up.latency.observe(0.12)
-        down.reconnects["timeout"].inc()
-        metrics.stage_duration.labels("detect").observe(0.02)
-        metrics.batch_size.observe(4)
-        metrics.events_created.labels("frame").inc(75)
-        metrics.events_published.labels("frame").inc(75)
-        metrics.events_lost.labels("frame", "full").inc()
-        metrics.redis_up.set(1)
-        for family in metrics.registry.collect():
-            told = lines.setdefault(family.name, [f"# TYPE {family.name} {family.type}"])
-            for sample in family.samples:
-                labels = {"job": "maskwatch", "instance": "worker:9464", **sample.labels}
-                inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
-                told.append(f"{sample.name}{{{inside}}} {sample.value} {moment}")
-    text = "\n".join(line for family in lines.values() for line in family)
-    return text.replace(" info\n", " gauge\n") + "\n# EOF\n"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def wait_until_ready(address: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=1):
-                return
-        except OSError:
-            assert time.monotonic() < deadline, "Prometheus did not become ready"
-            time.sleep(0.05)
-
-
 # -- containers
 
 
@@ -285,7 +116,7 @@ def test_the_containers_find_each_other() -> None:
     assert services["worker"]["ports"] == ["127.0.0.1:9464:9464"]
     assert source["datasources"][0]["url"] == "http://prometheus:9090"
     assert ["./grafana/dashboards", folder["providers"][0]["options"]["path"]] in mounted
-    assert home == folder["providers"][0]["options"]["path"] + "/maskwatch.json"
+    assert home == folder["providers"][0]["options"]["path"] + "/overview.json"
 
 
 def test_the_variables_of_the_worker_are_settings(tmp_path: Path) -> None:
