@@ -11,7 +11,14 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from training.faces import Faces
-from training.synthesis import LOWEST_NOSE, NOSE_BRIDGE, lowered, with_drawn_mask
+from training.synthesis import (
+    LOWEST_NOSE,
+    NOSE_BRIDGE,
+    lowered,
+    with_drawn_mask,
+    with_hand_before,
+    with_head_before,
+)
 from worker.inference.align import CropRule, cut
 from worker.records import CLASSES, Box, Image
 
@@ -33,6 +40,9 @@ class Augmentation(BaseModel):
     flip: float = 0.5
     drawn: float = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
     lowered: float = Field(0.18, description="A face becomes one of the third class.")
+    hidden: float = Field(
+        0.15, description="A bare face is half hidden by a head, a hand or a telephone."
+    )
     small: float = Field(0.4, description="Seen by fewer pixels, down to 9.")
     blur: float = 0.2
     codec: float = 0.4
@@ -78,12 +88,24 @@ class Augmenter:
                 top = rng.uniform(NOSE_BRIDGE - 0.1, NOSE_BRIDGE + 0.1)
                 drawn = with_drawn_mask(patch, self._faces[index].box, top, rng)
                 return cut(drawn, box, self._rule), MASKED
-            if self._third and roll < self._how.drawn + self._how.lowered:
+            roll -= self._how.drawn
+            if self._third and roll < self._how.lowered:
                 return self._lowered_on(index, patch, box, rng), INCORRECT
+            if roll > 1 - self._how.drawn - self._how.hidden:
+                return cut(self._hidden(index, patch, rng), box, self._rule), BARE
         if label == MASKED and self._lends_its_mask(index, rng):
             other = self._placed(int(rng.choice(self._bare)), rng)
             return lowered(other, (patch, box), self._rule, rng), INCORRECT
         return cut(patch, box, self._rule), label
+
+    def _hidden(self, index: int, patch: Image, rng: np.random.Generator) -> Image:
+        face = self._faces[index].box
+        if rng.random() < 0.3:
+            return with_hand_before(patch, face, rng)
+        other = int(rng.integers(len(self._faces)))
+        return with_head_before(
+            patch, face, (self._faces.patch(other), self._faces[other].box), rng
+        )
 
     def _lends_its_mask(self, index: int, rng: np.random.Generator) -> bool:
         """True where a masked face becomes one of the third class; they are many, so few do."""

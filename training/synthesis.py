@@ -93,6 +93,72 @@ def lowered(
     return np.asarray(np.clip(above * (1 - alpha) + below * alpha, 0, 255), np.uint8)
 
 
+def with_head_before(
+    patch: Image, box: Box, other: tuple[Image, Box], rng: np.random.Generator
+) -> Image:
+    """A copy of a patch whose face is half hidden by the head of somebody in front.
+
+    In a crowd the lower part of many bare faces is hidden, and a network that has seen masks
+    only takes whatever is there for one.
+
+    Args:
+        patch: ``uint8 (H, W, 3) BGR``.
+        box: the face in it.
+        other: patch and face of the one in front; hair and forehead are taken of it.
+        rng: chooses place and size.
+    """
+    image, face = other
+    top = max(0, round(face.y1 - 0.35 * face.height))
+    bottom = max(top + 2, round(face.y1 + 0.45 * face.height))
+    left, right = max(0, round(face.x1 - 0.15 * face.width)), round(face.x2 + 0.15 * face.width)
+    hair = image[top:bottom, left : max(right, left + 2)]
+    width = max(2, round(box.width * rng.uniform(0.9, 1.6)))
+    height = max(2, round(box.height * rng.uniform(0.6, 1.0)))
+    head = cv2.resize(hair, (width, height), interpolation=cv2.INTER_LINEAR)
+    dome = np.zeros((height, width), np.uint8)
+    cv2.ellipse(dome, (width // 2, height), (width // 2, height), 0, 180, 360, 255, -1, cv2.LINE_AA)
+    x = round((box.x1 + box.x2) / 2 + rng.normal(0, 0.25) * box.width - width / 2)
+    y = round(box.y1 + rng.uniform(0.5, 0.8) * box.height)
+    return _pasted(patch, np.asarray(head, np.uint8), dome, (x, y))
+
+
+def with_hand_before(patch: Image, box: Box, rng: np.random.Generator) -> Image:
+    """A copy of a patch with a hand, or what it holds, before the mouth."""
+    skin = patch[
+        max(0, round(box.y1 + 0.35 * box.height)) : round(box.y1 + 0.55 * box.height) + 1,
+        max(0, round(box.x1 + 0.25 * box.width)) : round(box.x1 + 0.75 * box.width) + 1,
+    ]
+    colour = skin.reshape(-1, 3).mean(0) if skin.size else np.full(3, 120.0)
+    if rng.random() < 0.25:
+        colour = np.array([rng.uniform(15, 60)] * 3)  # a telephone, a microphone
+    width = max(2, round(box.width * rng.uniform(0.3, 0.7)))
+    height = max(2, round(box.height * rng.uniform(0.3, 0.8)))
+    shade = np.linspace(rng.uniform(0.7, 1.0), rng.uniform(0.8, 1.15), width)[None, :, None]
+    hand = np.clip(np.broadcast_to(colour, (height, width, 3)) * shade, 0, 255)
+    fingers = 1 - 0.12 * np.cos(np.linspace(0, rng.uniform(4, 9) * np.pi, width))[None, :, None]
+    cover = np.zeros((height, width), np.uint8)
+    middle, axes = (width // 2, height // 2), (width // 2, height // 2)
+    cv2.ellipse(cover, middle, axes, rng.uniform(-30, 30), 0, 360, 255, -1, cv2.LINE_AA)
+    x = round(box.x1 + rng.uniform(0.35, 0.65) * box.width - width / 2)
+    y = round(box.y1 + rng.uniform(0.6, 0.95) * box.height - height / 2)
+    return _pasted(patch, np.clip(hand * fingers, 0, 255).astype(np.uint8), cover, (x, y))
+
+
+def _pasted(patch: Image, piece: Image, cover: Image, place: tuple[int, int]) -> Image:
+    """Lay a piece over a copy of a patch, as far as it lies inside."""
+    x, y = place
+    drawn = patch.copy()
+    x1, y1 = max(0, x), max(0, y)
+    x2, y2 = min(patch.shape[1], x + piece.shape[1]), min(patch.shape[0], y + piece.shape[0])
+    if x1 >= x2 or y1 >= y2:
+        return drawn
+    inside = (slice(y1 - y, y2 - y), slice(x1 - x, x2 - x))
+    alpha = cover[inside].astype(np.float32)[..., None] / 255
+    under = drawn[y1:y2, x1:x2]
+    drawn[y1:y2, x1:x2] = (under * (1 - alpha) + piece[inside] * alpha).astype(np.uint8)
+    return drawn
+
+
 def _cloth(
     height: int, width: int, top: float, face_h: float, rng: np.random.Generator
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

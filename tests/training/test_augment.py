@@ -7,7 +7,7 @@ import pytest
 
 from training.augment import Augmentation, Augmenter, degraded
 from training.faces import Faces
-from training.synthesis import lowered, with_drawn_mask
+from training.synthesis import lowered, with_drawn_mask, with_hand_before, with_head_before
 from worker.inference.align import CropRule
 from worker.records import Box, Image
 
@@ -77,3 +77,38 @@ def test_without_chance_a_crop_stays_as_it_is(rng: np.random.Generator) -> None:
     never = Augmentation(small=0, blur=0, codec=0, noise=0, gray=0, light=0)
     crop = rng.integers(0, 255, (48, 48, 3)).astype(np.uint8)
     assert np.array_equal(degraded(crop, never, rng), crop)
+
+
+def test_a_hidden_face_keeps_its_eyes(rng: np.random.Generator) -> None:
+    """What is put before it covers the lower part, and the patch stays as it is."""
+    patch, box = _plain(100), Box(20, 20, 60, 60)
+    for drawn in (
+        with_head_before(patch, box, (_plain(20), box), rng),
+        with_hand_before(_striped(), box, rng),
+    ):
+        assert drawn.shape == patch.shape
+        assert (drawn[20:28, 36:44] == patch[20:28, 36:44]).all()
+    assert (patch == 100).all()
+
+
+def test_a_hidden_bare_face_stays_bare(faces: Faces) -> None:
+    """Whatever hides it is no mask."""
+    bare = int(np.flatnonzero(faces.labels == 0)[0])
+    how = Augmentation(drawn=0.0, lowered=0.0, hidden=1.0)
+    augmenter = Augmenter(faces, RULE, how, classes=3)
+    assert {augmenter.crop(bare, np.random.default_rng(i))[1] for i in range(8)} == {0}
+
+
+def test_a_head_at_the_edge_is_cut_off(rng: np.random.Generator) -> None:
+    """A face at the picture's border can be hidden too."""
+    box = Box(60, 60, 78, 78)
+    for _ in range(20):
+        assert with_head_before(_plain(100), box, (_plain(20), box), rng).shape == (80, 80, 3)
+        assert with_hand_before(_plain(100), box, rng).shape == (80, 80, 3)
+
+
+def _striped() -> Image:
+    """Grey that differs only where a hand takes its colour from."""
+    patch = _plain(100)
+    patch[30:44] = 180
+    return patch
