@@ -135,9 +135,10 @@ def test_a_full_disk_is_a_sentence(
 
     monkeypatch.setattr("training.faces.np.save", full)
     monkeypatch.setattr("training.prepare.save_picture", full)
-    source = read_source(voc)
+    source, out = read_source(voc), tmp_path / "out"
+    written = {
+        "patches": lambda: prepare([source], out, detector=None, workers=1),
+        "report": lambda: prepare_report(source, out, workers=1),
+    }
     with pytest.raises(WorkError, match="No space left on device"):
-        if form == "report":
-            prepare_report(source, tmp_path / "out", workers=1)
-        else:
-            prepare([source], tmp_path / "out", detector=None, workers=1)
+        written[form]()
