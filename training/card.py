@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from training.recipe import PRESETS
 from training.runs import Run
 from worker.inference.artifact import Manifest
 from worker.records import CLASSES
@@ -78,7 +80,7 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         "## How to make it again",
         "",
         "```",
-        *_commands(run),
+        *_commands(run, evaluation["sources"]),
         "```",
         "",
     ]
@@ -186,11 +188,22 @@ def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names[:-1]) + f" or `{names[-1]}`"
 
 
-def _commands(run: Run) -> list[str]:
-    folders = [folder.name for folder in run.data]
-    prepared = " ".join(f"--data {name}" for name in folders)
+def _commands(run: Run, sources: Collection[str]) -> list[str]:
+    """The command lines that lead from the data to this model."""
+    prepared = [folder.name for folder in run.data]
+    named = next((name for name, recipe in PRESETS.items() if recipe == run.recipe), None)
+    how = f"--preset {named}" if named else "--recipe recipe.json"
+    folders = " ".join(f"-d {source}" for source in sources)
+    bare = " --name face=without_mask" if "people-at-work" in sources else ""
+    data = " ".join(f"-d {name}" for name in prepared)
+    name = run.folder.path.name
     return [
-        f"maskwatch-train fit {prepared} --recipe recipe.json --out {run.folder.path.name}",
-        f"maskwatch-train evaluate {run.folder.path.name}",
-        f"maskwatch-train export {run.folder.path.name} --out DIR",
+        *(
+            [f"maskwatch-train prepare {folders}{bare} -o {prepared[0]}"]
+            if len(prepared) == 1
+            else []
+        ),
+        f"maskwatch-train fit {data} {how} --threads 1 -o runs/{name}",
+        f"maskwatch-train evaluate runs/{name}",
+        f"maskwatch-train export runs/{name} -o DIR",
     ]

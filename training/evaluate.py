@@ -113,7 +113,7 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
     judged: dict[str, Judged] = {}
     by_detector: dict[str, Judged] = {}
     mistakes: list[Mistake] = []
-    for source in sorted({face.source for face in parts.test}):
+    for source in dict.fromkeys(face.source for face in parts.test):
         test = _where(parts.test, [face.source == source for face in parts.test])
         crops = plain_crops(test, run.recipe.rule)
         judged[source] = judge(test, probabilities(logits_of(model, crops), calibration))
@@ -184,7 +184,7 @@ def pooled(runs: Sequence[Run], repeats: int = 1_000) -> dict[str, Any]:
         for run, test in zip(runs, tests, strict=True)
     ]
     told: dict[str, Any] = {"folds": FOLDS, "sources": {}}
-    for source in sorted({face.source for test in tests for face in test}):
+    for source in dict.fromkeys(face.source for test in tests for face in test):
         here = [np.array([face.source == source for face in test], bool) for test in tests]
         told["sources"][source] = figures(_pooled_source(tests, logits, here), repeats=repeats)
     return told
