@@ -7,6 +7,7 @@ import socket
 from typing import Any, Literal
 
 import redis
+import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -56,20 +57,44 @@ def client(settings: RedisSettings, name: str) -> redis.Redis:
     """
     try:
         return redis.Redis.from_url(
-            settings.secret_url(),
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=settings.timeout_s,
-            socket_connect_timeout=settings.timeout_s,
-            health_check_interval=15,
-            client_name=name,
-            protocol=2,  # replies have one shape with every server and version of the client
+            settings.secret_url(), retry=Retry(NoBackoff(), 0), **_options(settings, name)
         )
     except (ValueError, TypeError):
-        # The cause's text may hold the address with its password.
-        raise ConfigError(
-            f"redis.url: the address {settings.address} cannot be used; "
-            "write redis://host:port/database"
-        ) from None
+        raise _unusable(settings) from None
+
+
+def async_client(settings: RedisSettings, name: str) -> redis.asyncio.Redis:
+    """The same for those who await.
+
+    Raises:
+        ConfigError: the address cannot be used.
+    """
+    try:
+        return redis.asyncio.Redis.from_url(
+            settings.secret_url(),
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
+            **_options(settings, name),
+        )
+    except (ValueError, TypeError):
+        raise _unusable(settings) from None
+
+
+def _options(settings: RedisSettings, name: str) -> dict[str, Any]:
+    return {
+        "socket_timeout": settings.timeout_s,
+        "socket_connect_timeout": settings.timeout_s,
+        "health_check_interval": 15,
+        "client_name": name,
+        "protocol": 2,  # replies have one shape with every server and version of the client
+    }
+
+
+def _unusable(settings: RedisSettings) -> ConfigError:
+    """Raise it from nothing: the cause's text may hold the address with its password."""
+    return ConfigError(
+        f"redis.url: the address {settings.address} cannot be used; "
+        "write redis://host:port/database"
+    )
 
 
 def server_time_s(connection: redis.Redis) -> float:
@@ -101,8 +126,16 @@ def is_about_one_key(error: Exception) -> bool:
     return isinstance(error, redis.ResponseError) and "WRONGTYPE" in str(error)
 
 
-def explain(error: Exception, settings: RedisSettings) -> tuple[FaultReason, str]:
-    """The bounded reason, and a sentence: what, where, remedy. No secret is in it."""
+def explain(
+    error: Exception, settings: RedisSettings, commands: str = COMMANDS
+) -> tuple[FaultReason, str]:
+    """The bounded reason, and a sentence: what, where, remedy. No secret is in it.
+
+    Args:
+        error: one of ``FAULTS``.
+        settings: where the Redis is.
+        commands: what must be granted, should something be forbidden.
+    """
     where = f"Redis at {settings.address}"
     if isinstance(error, BrokerFaultError):
         return error.reason, f"{where}: {error}"
@@ -113,7 +146,7 @@ def explain(error: Exception, settings: RedisSettings) -> tuple[FaultReason, str
                 "check redis.username and redis.password"
             )
         case redis.ResponseError():
-            return _refusal(error, where, settings.prefix)
+            return _refusal(error, where, f"~{settings.prefix}:* &{settings.prefix}:* {commands}")
         case redis.TimeoutError() | TimeoutError():
             return "timeout", f"{where} did not answer within {settings.timeout_s:g} s"
         case redis.exceptions.InvalidResponse():
@@ -122,15 +155,14 @@ def explain(error: Exception, settings: RedisSettings) -> tuple[FaultReason, str
             return _broken_connection(error, where)
 
 
-def _refusal(error: redis.ResponseError, where: str, prefix: str) -> tuple[FaultReason, str]:
+def _refusal(error: redis.ResponseError, where: str, rights: str) -> tuple[FaultReason, str]:
     said = _said(error)
     match error:
         case redis.exceptions.AuthenticationWrongNumberOfArgsError():
             return "unauthorised", f"{where} does not know users; leave out redis.username"
         case redis.exceptions.NoPermissionError():
             return "forbidden", (
-                f"{where} forbids this user what is needed ({said}); grant it "
-                f"~{prefix}:* &{prefix}:* {COMMANDS}"
+                f"{where} forbids this user what is needed ({said}); grant it {rights}"
             )
         case redis.ReadOnlyError():
             return "read_only", f"{where} is a read-only replica; name the primary in redis.url"
