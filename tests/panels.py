@@ -49,6 +49,14 @@ url = "demo:hall"
 [cameras.yard]
 url = "rtsp://127.0.0.1:{nobody}/stream"
 
+[zones.till]
+cameras.entrance = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+min_dwell_s = 0
+
+[compliance]
+period_s = 2
+min_persons = 1
+
 [redis]
 url = "{redis}"
 """

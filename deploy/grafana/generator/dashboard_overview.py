@@ -14,6 +14,7 @@ from parts import (
 )
 from queries import COLOURS, GOOD_ABOVE, GOOD_AT_0, LATE, SEES, of_camera
 
+ZONE = 'zone=~"$zone"'
 FIRING = 'ALERTS{alertname=~"Maskwatch.+"}'
 
 
@@ -25,9 +26,11 @@ def overview() -> Json:
         [
             source_variable(),
             label_variable("camera", "Camera", "maskwatch_camera_up", "camera"),
+            label_variable("zone", "Zone", "maskwatch_compliance_judged_persons", "zone"),
         ],
         {
             "Are we watching?": [*watching(), *what_is_wrong()],
+            "Compliance": compliance(),
             "What the cameras see": seen(),
         },
     )
@@ -105,6 +108,76 @@ def what_is_wrong() -> list[Panel]:
             [Query(FIRING)],
             hidden=["instance"],
             width=16,
+        ),
+    ]
+
+
+def compliance() -> list[Panel]:
+    """Rates, and what they rest on."""
+    return [
+        table(
+            "Zones in the last hour",
+            "A rate, beside what makes it worth something: how many were judged, how many stayed "
+            "unknown, how long cameras were blind. A person counts once a period. Under 20 "
+            "judged there is no rate. The zone all holds every camera.",
+            [
+                Query(
+                    f"sum by (zone) (maskwatch:compliance_judged:increase1h{{{ZONE}}})",
+                    column="judged",
+                ),
+                Query(
+                    f"avg by (zone) (maskwatch:compliance:ratio_increase1h{{{ZONE}}})",
+                    column="rate",
+                ),
+                Query(
+                    f"sum by (zone) "
+                    f'(maskwatch:compliance_persons:increase1h{{label="unknown", {ZONE}}})',
+                    column="unknown",
+                ),
+                Query(
+                    f"sum by (zone) (maskwatch:compliance_blind_seconds:increase1h{{{ZONE}}})",
+                    column="cameras blind",
+                ),
+                Query(
+                    f"sum by (zone) (maskwatch_violations_active{{{ZONE}}})",
+                    column="violations open",
+                ),
+                Query(f"max by (zone) (maskwatch_compliance_low{{{ZONE}}})", column="limit"),
+            ],
+            units={"rate": "percentunit", "cameras blind": "s"},
+            words={"limit": {"0": ("kept", "green"), "1": ("below", "red")}},
+        ),
+        lines(
+            "Share with a mask in the last period",
+            "Of the persons judged. No line where these were too few to say.",
+            [Query(f"maskwatch_compliance_rate{{{ZONE}}}", "{{zone}}")],
+            "percentunit",
+            max=1,
+        ),
+        lines(
+            "Persons judged in the last period",
+            "What the rate is a share of: with, without and incorrectly, but not unknown.",
+            [Query(f"maskwatch_compliance_judged_persons{{{ZONE}}}", "{{zone}}")],
+        ),
+        lines(
+            "Violations begun in an hour",
+            "By zone and kind; looking back an hour at each moment.",
+            [
+                Query(
+                    f"sum by (zone, kind) (increase(maskwatch_violations_total{{{ZONE}}}[1h]))",
+                    "{{zone}} {{kind}}",
+                )
+            ],
+        ),
+        lines(
+            "Persons in an hour, by label",
+            "Looking back an hour at each moment. A person counts once a period.",
+            [
+                Query(
+                    f"sum by (zone, label) (maskwatch:compliance_persons:increase1h{{{ZONE}}})",
+                    "{{zone}} {{label}}",
+                )
+            ],
         ),
     ]
 
