@@ -103,7 +103,8 @@ class Limits:
             run.unjudged += 1
             return self._end(rule, "unjudged") if run.unjudged >= UNJUDGED_PERIODS else None
         run.unjudged = 0
-        good = rate >= min(1.0, rule.limit + self._rules.limit_margin)
+        enough = min(1.0, round(rule.limit + self._rules.limit_margin, 6))  # 0.9 + 0.05 > 0.95
+        good = rate >= enough
         run.against = run.against + 1 if good else 0
         return self._end(rule, "recovered") if run.against >= self._rules.limit_periods else None
 
