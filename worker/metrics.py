@@ -222,6 +222,9 @@ class CameraMetrics:
             of_state.set(known == state)
         for known_reason, of_reason in self._reasons.items():
             of_reason.set(known_reason == reason)
+        if state != "up":
+            for visible in self.visible.values():
+                visible.set(0)  # nobody is seen by a camera that does not see
 
     def remove(self) -> None:
         """Take the camera out of the exposition."""
