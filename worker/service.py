@@ -299,11 +299,12 @@ class Service:
         detectors: dict[int, Detector] = {}
         for camera_id, camera in settings.cameras.items():
             if camera.min_face_px not in detectors:
-                detectors[camera.min_face_px] = open_detector(
+                detector = detectors[camera.min_face_px] = open_detector(
                     settings.detection.detector,
                     min_face_px=camera.min_face_px,
                     min_score=settings.detection.min_score,
                 )
+                self.metrics.model_info.labels("detector", detector.name, "", "", "cpu").set(1)
             pipeline = CameraPipeline(
                 camera,
                 detectors[camera.min_face_px],
