@@ -189,7 +189,7 @@ def bands(
         8,
         "short",
         defaults={"color": {"mode": "thresholds"}, "mappings": mappings(words)},
-        custom={"lineWidth": 0, "fillOpacity": 70, "spanNulls": False},
+        custom={"lineWidth": 0, "fillOpacity": 70},
         options={
             "mergeValues": True,
             "showValue": "auto",
@@ -267,11 +267,7 @@ def table(
         "short",
         defaults={"decimals": 1},
         custom={"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False},
-        options={
-            "showHeader": True,
-            "cellHeight": "sm",
-            "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""},
-        },
+        options={"showHeader": True, "cellHeight": "sm", "frameIndex": 0},
         overrides=overrides,
         transformations=[
             {"id": "merge", "options": {}},
