@@ -65,6 +65,54 @@ def camera(camera_id: str, state: str = "up", reason: str | None = None, **more:
     }
 
 
+def summary(seed: int = 0, *, rate: float | None = 0.75, blind_s: float = 0.0) -> dict[str, Any]:
+    """A period of a zone."""
+    start = time.time() // 60 * 60 - 60 * (seed + 1)
+    persons = dict(zip(LABELS, (1, 6, 1, 2), strict=True)) if rate is not None else {}
+    return {
+        "from": start,
+        "to": start + 60,
+        "duration_s": 60.0,
+        "persons": {**dict.fromkeys(LABELS, 0), **persons},
+        "rate": rate,
+        "denominator": 8 if rate is not None else 0,
+        "blind_s": blind_s,
+        "blind": {"hall": blind_s} if blind_s else {},
+        "coverage": round(1 - blind_s / 60, 4),
+    }
+
+
+def zone(name: str, polygons: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    """An entry of ``zones`` in the state document."""
+    polygons = polygons or {}
+    return {
+        "zone": name,
+        "polygons": polygons,
+        "cameras": list(polygons) or ["hall"],
+        "anchor": "face",
+        "min_dwell_s": 1.0,
+        "limit": None,
+        "low": False,
+        "low_since": None,
+        "present": summary(-1),
+        "last": summary(),
+        "violations": [],
+        **more,
+    }
+
+
+def violation(number: int, camera_id: str, kind: str = "without_mask") -> dict[str, Any]:
+    """A violation that is open."""
+    return {
+        "violation_id": f"1hvqm2z-abcde-v{number}",
+        "kind": kind,
+        "camera_id": camera_id,
+        "track_id": f"1hvqm2z-abcde-{number}",
+        "started_at": time.time() - 12,
+        "score": 0.93,
+    }
+
+
 class FakeView:
     """A worker whose state a test sets; counts what it is asked for."""
 
@@ -74,6 +122,7 @@ class FakeView:
         self.turning = True
         self.worker: dict[str, Any] = {}
         self.details: dict[str, Any] = {}
+        self.zones = [zone("all")]
         self.asked = {"state": 0, "hours": 0, "camera": 0}
         self.looks: dict[str, Look] = {}
 
@@ -97,6 +146,7 @@ class FakeView:
             "faces": "pixelated",
             "now": time.time(),
             "cameras": self.cameras,
+            "zones": self.zones,
             **self.worker,
         }
 
@@ -105,6 +155,13 @@ class FakeView:
         return {
             "now": time.time(),
             "cameras": {c["camera_id"]: hour(n) for n, c in enumerate(self.cameras)},
+            "zones": {
+                z["zone"]: [
+                    summary(n, rate=None if n % 11 == 5 else 0.6 + (n * 7 % 40) / 100)
+                    for n in range(40, -1, -1)
+                ]
+                for z in self.zones
+            },
         }
 
     def knows(self, camera_id: str) -> bool:

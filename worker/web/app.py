@@ -34,9 +34,10 @@ STATIC = {
     "tile.js": "text/javascript",
     "cameras.js": "text/javascript",
     "camera.js": "text/javascript",
+    "zones.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-PAGES = {"cameras": "Cameras", "camera": "Camera"}
+PAGES = {"cameras": "Cameras", "camera": "Camera", "zones": "Zones"}
 """Each page has a fragment of HTML and a module, and its title in the shell."""
 
 CAMERA_KEEP_S = 1.0
@@ -112,6 +113,7 @@ def _pages(view: View) -> Iterator[Route]:
         return Response(static[name], media_type=STATIC[name])
 
     yield Route("/", page)
+    yield Route("/zones", page)
     yield Route("/camera/{camera_id}", camera_page)
     yield Route("/static/{name}", asset)
 

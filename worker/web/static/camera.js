@@ -42,7 +42,7 @@ function fill(table, rows, otherwise) {
 function showChanges(changes, detail) {
   const rows = changes.slice(0, ROWS_OF_CHANGES).map((change, n) => {
     const words = `${change.state}${change.reason ? `, ${change.reason}` : ""}`;
-    const why = n === 0 && detail ? `: ${detail}` : "";
+    const why = n === 0 && change.reason && detail ? `: ${detail}` : "";
     const state = element("span", "", mark(change.state), ` ${words}${why}`);
     const span = duration((change.until ?? now) - change.since) + (change.until ? "" : " so far");
     return row(moment(change.since), state, span);
@@ -85,7 +85,7 @@ async function look() {
     const answer = await fetch(`/api/camera/${encodeURIComponent(id)}`);
     if (answer.ok) {
       const camera = await answer.json();
-      drawHour(document.getElementById("hour"), camera.hour, now, { height: 60 });
+      drawHour(document.getElementById("hour"), camera.hour, now, 60);
       showChanges(camera.changes, camera.detail);
       showEvents(camera.events);
       showConfiguration(camera.configuration, camera.address);

@@ -12,6 +12,7 @@ const list = document.getElementById("cameras");
 const template = document.getElementById("tile");
 const nameBox = document.getElementById("name");
 const stateBox = document.getElementById("state");
+const sizeBox = document.getElementById("size");
 const totals = document.getElementById("totals");
 const tiles = new Map();
 const pictures = new Pictures();
@@ -101,6 +102,7 @@ function replaceQuietly(box, entries) {
 }
 
 function filter() {
+  list.dataset.size = sizeBox.value;
   if (!newest) return;
   const part = nameBox.value.trim().toLowerCase();
   const wanted = stateBox.value;
@@ -124,14 +126,17 @@ function keepFilter() {
   const query = new URLSearchParams();
   if (nameBox.value) query.set("name", nameBox.value);
   if (stateBox.value) query.set("state", stateBox.value);
+  if (sizeBox.value) query.set("size", sizeBox.value);
   history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
   filter();
 }
 
 const asked = new URLSearchParams(location.search);
 nameBox.value = asked.get("name") ?? "";
-stateBox.value = asked.get("state") ?? "";
-if (stateBox.selectedIndex < 0) stateBox.value = "";
+for (const [box, key] of [[stateBox, "state"], [sizeBox, "size"]]) {
+  box.value = asked.get(key) ?? "";
+  if (box.selectedIndex < 0) box.value = "";
+}
 document.getElementById("filter").addEventListener("input", keepFilter);
 document.getElementById("filter").addEventListener("submit", (event) => event.preventDefault());
 followInFrame({ onState, onHours });

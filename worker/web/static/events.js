@@ -4,6 +4,8 @@ import { LABEL_WORDS, duration, element, mark, percent, plural } from "/static/w
 const labelled = (label, score, reason) =>
   element("span", "labelled", mark(label), ` ${LABEL_WORDS[label]} ${reason ? `(${reason})` : score.toFixed(2)}`);
 
+const PHASES = { start: "begins", update: "goes on", end: "ends" };
+
 const number = (id) => id.split("-").pop();
 
 const WORDS = {
@@ -18,15 +20,19 @@ const WORDS = {
     return [`track ${number(event.track_id)} ${phase} `, labelled(event.label, event.score, event.reason)];
   },
   violation(event) {
-    const where = event.zone ? ` in ${event.zone}` : "";
+    const where = event.zone && event.zone !== "all" ? ` in ${event.zone}` : "";
     return [
-      `violation ${number(event.violation_id)} ${event.phase}${where}, after ${duration(event.duration_s)} `,
+      `violation ${number(event.violation_id)} ${PHASES[event.phase]}${where}, after ${duration(event.duration_s)} `,
       labelled(event.kind, event.score),
     ];
   },
   camera: (event) => [mark(event.state), ` ${event.state}${event.reason ? `, ${event.reason}` : ""}`],
   gap: (event) => [`not watched for ${duration(event.duration_s)} (${event.reason})`],
   loss: (event) => [`${plural(event.count, "event", "events")} of ${event.stream} lost (${event.reason})`],
+  rule(event) {
+    const rate = event.rate === null ? "no rate" : `${percent(event.rate)} of ${event.denominator} with a mask`;
+    return [`${event.zone} below its limit of ${percent(event.limit)} ${PHASES[event.phase]}: ${rate}`];
+  },
   compliance(event) {
     const rate = event.rate === null ? "nobody judged" : `${percent(event.rate)} of ${event.denominator} with a mask`;
     return [`${event.zone ?? "whole view"}: ${rate}, ${event.persons.unknown} unknown`];

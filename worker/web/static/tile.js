@@ -24,6 +24,11 @@ export function prepareTile(tile, id) {
   prepareFaces(tile.querySelector(".faces"));
   const image = tile.querySelector("img");
   image.alt = `What camera ${id} saw last, with a box around each face`;
+  followShape(image);
+}
+
+/** Lets the frame of a picture have the picture's shape, so that zones lie where they belong. */
+export function followShape(image) {
   image.addEventListener("load", () => {
     const shape = image.naturalWidth / image.naturalHeight;
     const picture = image.parentElement;
@@ -48,11 +53,12 @@ export function showTile(tile, camera, state) {
   write(line.querySelector("time"), `for ${duration(state.now - camera.since)}, since ${clock(camera.since)}`);
   write(tile.querySelector(".why"), overlay(camera));
   showFaces(tile.querySelector(".faces"), camera.state === "up" ? camera.counts : {});
-  const rate = camera.state === "up" ? `${camera.fps.toFixed(1)} of ${camera.fps_wanted} frames/s` : "no frames";
-  write(
-    tile.querySelector(".rate"),
-    `${rate} · latency ${milliseconds(camera.latency_s)} · ${camera.dropped} dropped · ${camera.address}`,
-  );
+  const rate =
+    camera.state === "up"
+      ? `${camera.fps.toFixed(1)} of ${camera.fps_wanted} frames/s · latency ${milliseconds(camera.latency_s)}`
+      : "no frames now";
+  write(tile.querySelector(".rate"), `${rate} · ${camera.dropped} dropped`);
+  write(tile.querySelector(".address"), camera.address);
 }
 
 function overlay(camera) {
@@ -68,9 +74,9 @@ const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** The polygons of a camera, out of the zones of the state document. */
 export function zonesOf(state, id) {
-  return (state.zones ?? []).flatMap((zone) =>
-    zone.areas.filter((area) => area.camera_id === id).map((area) => ({ name: zone.zone, polygon: area.polygon })),
-  );
+  return (state.zones ?? [])
+    .filter((zone) => zone.polygons[id])
+    .map((zone) => ({ name: zone.zone, polygon: zone.polygons[id] }));
 }
 
 /** Draws polygons, given as shares of width and height, over a picture. */
@@ -82,12 +88,17 @@ export function drawZones(svg, zones) {
     ...zones.map(({ name, polygon }) => {
       const shape = document.createElementNS(SVG, "polygon");
       shape.setAttribute("points", polygon.map((point) => point.join(",")).join(" "));
-      const title = document.createElementNS(SVG, "title");
-      title.textContent = name;
-      shape.append(title);
       return shape;
     }),
   );
+  svg.parentElement?.querySelectorAll(".zone-name").forEach((old) => old.remove());
+  for (const { name, polygon } of zones) {
+    const [x, y] = polygon.reduce((a, b) => (b[0] + b[1] < a[0] + a[1] ? b : a));
+    const label = element("span", "zone-name", name);
+    label.style.left = `${x * 100}%`;
+    label.style.top = `${y * 100}%`;
+    svg.after(label);
+  }
 }
 
 /** Loads pictures one after the other: those in view, the longest unrefreshed first. */
