@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -79,6 +80,7 @@ class Answer:
     question: Question
     series: int
     with_numbers: int
+    fault: str = ""
 
 
 def dashboards() -> list[dict[str, Any]]:
@@ -121,8 +123,11 @@ def ask(address: str, question: Question) -> Answer:
     else:
         path, asked = "query", {"time": str(now)}
     query = urllib.parse.urlencode({"query": question.expr, **asked})
-    with urllib.request.urlopen(f"{address}/api/v1/{path}?{query}", timeout=10) as answer:
-        result = json.load(answer)["data"]["result"]
+    try:
+        with urllib.request.urlopen(f"{address}/api/v1/{path}?{query}", timeout=10) as answer:
+            result = json.load(answer)["data"]["result"]
+    except urllib.error.HTTPError as error:
+        return Answer(question, 0, 0, json.load(error)["error"])
     numbers = [
         any(math.isfinite(float(value)) for _, value in (series.get("values") or [series["value"]]))
         for series in result
@@ -191,7 +196,7 @@ def report(told: Sequence[Answer]) -> str:
     rows = [
         f"{answer.question.dashboard:20} {answer.question.panel:50} "
         f"{answer.with_numbers:4} of {answer.series} series"
-        + ("" if answer.with_numbers else f"   EMPTY {answer.question.expr}")
+        + ("" if answer.with_numbers else f"   EMPTY {answer.question.expr} {answer.fault}")
         for answer in told
     ]
     count = sum(len(panels(dashboard)) for dashboard in dashboards())

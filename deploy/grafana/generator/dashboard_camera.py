@@ -11,7 +11,7 @@ from parts import (
     lines,
     table,
 )
-from queries import CAMERA, COLOURS, LATE, SEES, of_camera, quantile, rate
+from queries import CAMERA, COLOURS, LATE, STATES, of_camera, quantile, rate, state
 
 
 def camera() -> Json:
@@ -35,9 +35,9 @@ def cameras_now() -> Panel:
     """One row a camera."""
     return table(
         "Cameras",
-        "A camera is blind when it is not up, or when its last frame is old.",
+        "A camera is blind when it is down or connecting, or when its last frame is old.",
         [
-            Query(f"max by (camera) ({of_camera('camera_up')})", column="picture"),
+            Query(state(), column="state"),
             Query(
                 f"time() - max by (camera) "
                 f"({of_camera('camera_last_frame_timestamp_seconds')} > 0)",
@@ -56,7 +56,7 @@ def cameras_now() -> Panel:
             ),
         ],
         units={"last frame": "s", "last motion": "s"},
-        words={"picture": SEES},
+        words={"state": STATES},
     )
 
 
@@ -64,9 +64,9 @@ def camera_states() -> Panel:
     """What the camera was doing."""
     return bands(
         "State",
-        "connecting, up, down, off (outside its hours) or ended (a file).",
-        Query(f"max by (camera, state) ({of_camera('camera_state')} == 1)", "{{camera}} {{state}}"),
-        {"1": ("is", "blue")},
+        "Up: decoded. Off: outside its hours. Ended: a file. All else is blindness.",
+        Query(state(), "{{camera}}"),
+        STATES,
         width=12,
     )
 

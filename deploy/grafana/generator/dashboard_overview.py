@@ -12,7 +12,7 @@ from parts import (
     stat,
     table,
 )
-from queries import COLOURS, GOOD_ABOVE, GOOD_AT_0, LATE, SEES, of_camera
+from queries import COLOURS, GOOD_ABOVE, GOOD_AT_0, LATE, STATES, of_camera, state
 
 ZONE = 'zone=~"$zone"'
 FIRING = 'ALERTS{alertname=~"Maskwatch.+"}'
@@ -91,9 +91,9 @@ def what_is_wrong() -> list[Panel]:
     return [
         bands(
             "Cameras over time",
-            "Green while the camera's stream is decoded.",
-            Query(f"max by (camera) ({of_camera('camera_up')})", "{{camera}}"),
-            SEES,
+            "Up: decoded. Off: outside its hours. Ended: a file. All else is blindness.",
+            Query(state(), "{{camera}}"),
+            STATES,
         ),
         table(
             "Blind cameras and why",

@@ -50,7 +50,6 @@ class Panel:
 
     def json(self, number: int, x: int, y: int) -> Json:
         """As a dashboard holds it, at its place on the grid."""
-        at_once = self.kind in {"table", "bargauge"}
         thresholds = [{"color": colour, "value": value} for value, colour in self.steps]
         panel: Json = {
             "id": number,
@@ -70,7 +69,7 @@ class Panel:
             },
             "options": dict(self.options),
             "targets": [
-                _target(query, letter, at_once=at_once, table=self.kind == "table")
+                _target(query, letter, self.kind)
                 for query, letter in zip(self.queries, string.ascii_uppercase, strict=False)
             ],
         }
@@ -79,13 +78,14 @@ class Panel:
         return panel
 
 
-def _target(query: Query, letter: str, *, at_once: bool, table: bool) -> Json:
+def _target(query: Query, letter: str, kind: str) -> Json:
+    at_once = kind in {"table", "bargauge"} and not query.buckets
     return {
         "datasource": SOURCE,
         "refId": letter,
         "expr": " ".join(query.expr.split()),
         "legendFormat": query.legend,
-        "format": "table" if table else "heatmap" if query.buckets else "time_series",
+        "format": "table" if kind == "table" else "heatmap" if query.buckets else "time_series",
         "instant": at_once,
         "range": not at_once,
     }

@@ -9,7 +9,13 @@ COLOURS = {
     "mask_worn_incorrectly": "#E69F00",
     "unknown": "#999999",
 }
-SEES = {"0": ("blind", "red"), "1": ("sees", "green")}
+STATES = {
+    "1": ("up", "green"),
+    "2": ("down", "red"),
+    "3": ("connecting", "orange"),
+    "4": ("off", "#999999"),
+    "5": ("ended", "blue"),
+}
 TAKES = {"0": ("away", "red"), "1": ("takes events", "green")}
 GOOD_ABOVE = ((None, "red"), (0.9, "orange"), (1, "green"))
 GOOD_AT_0 = ((None, "green"), (1, "red"))
@@ -34,3 +40,12 @@ def quantile(share: float, metric: str, by: str = "", chosen: str = CAMERA) -> s
     """A quantile of a histogram."""
     groups = f"le, {by}" if by else "le"
     return f"histogram_quantile({share:g}, {rate(metric + '_bucket', groups, chosen)})"
+
+
+def state() -> str:
+    """The state of each camera as a number, which ``STATES`` says in words."""
+    return " + ".join(
+        f"{number} * max by (camera) ({of_camera('camera_state', more)})"
+        for number, (word, _) in STATES.items()
+        for more in (f', state="{word}"',)
+    )
