@@ -189,3 +189,57 @@ def test_face_at_the_edge_is_cut_and_told_inside(outside: Detection) -> None:
     assert y >= 0
     assert x + w <= 320
     assert y + h <= 180
+
+
+LEFT = Zone(cameras={"hall": [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]}, min_dwell_s=0.0)
+AT_ONCE = Violations(enter_s=0.0, enter_score=0.6, leave_s=0.0)
+
+
+def violations_of(rig: Rig) -> list[tuple[str, str, str | None]]:
+    """Zone, phase and reason of each violation event."""
+    found = [e for e in rig.documents() if e["schema"] == "maskwatch.violation/1"]
+    return [(e["zone"], e["phase"], e["end_reason"]) for e in found]
+
+
+def test_violation_begins_in_its_zone_and_ends_outside() -> None:
+    """A bare face that walks out of the zone has broken the rule there, and no longer."""
+    steps = [face(40.0 + 20 * n, 60) for n in range(10)]
+    rig = Rig(*([step] for step in steps), zones={"left": LEFT}, violations=AT_ONCE)
+    for n in range(len(steps)):
+        rig.pass_through(noise(seed=n), n / 2, BARE)
+    assert violations_of(rig) == [("left", "start", None), ("left", "end", "left_zone")]
+    assert [change.phase for change in rig.changes] == ["start", "end"]
+
+
+def test_violation_is_told_after_its_track_and_ends_before_it() -> None:
+    """Who follows the alerts knows the track while its violation is open."""
+    rig = Rig([face(100, 60)], [face(104, 60)], [], violations=AT_ONCE)
+    for n, at_s in enumerate((0.0, 0.2, 5.0)):
+        rig.pass_through(noise(seed=n), at_s, BARE)
+    alerts = [e for e in rig.documents() if e["schema"] != "maskwatch.frame/1"]
+    assert [(e["schema"], e["phase"], e["end_reason"]) for e in alerts] == [
+        ("maskwatch.track/1", "start", None),
+        ("maskwatch.violation/1", "start", None),
+        ("maskwatch.violation/1", "end", "gone"),
+        ("maskwatch.track/1", "end", "gone"),
+    ]
+    assert len({e["track_id"] for e in alerts}) == 1
+
+
+def test_close_ends_open_violations() -> None:
+    """When the camera goes blind, nobody is in violation any more."""
+    rig = Rig([face(100, 60)], violations=AT_ONCE)
+    for n in range(2):
+        rig.pass_through(noise(seed=n), n / 5, BARE)
+    rig.pipeline.close("hall", "camera_down", 101.0, 1_700_000_001.0)
+    assert violations_of(rig) == [("all", "start", None), ("all", "end", "camera_down")]
+
+
+def test_persons_are_counted_in_their_zones() -> None:
+    """Two masked faces, one of them in the zone; each counts once, held or seen."""
+    rig = Rig([face(40, 60), face(240, 60)], zones={"left": LEFT})
+    still = noise()
+    for n in range(8):
+        rig.pass_through(still, n / 5)
+    for period in rig.compliance.flush(110.0, 1_700_000_010.0):
+        assert period.persons == {"with_mask": 2 if period.zone == "all" else 1}

@@ -1,0 +1,152 @@
+"""What is open ends when nobody watches any more, and never beside a frame on its way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from fakes import frame, noise
+
+from worker.camera import CameraRun
+from worker.config import Camera
+from worker.metrics import Metrics
+from worker.output.compliance import Compliance
+from worker.records import CameraState, CameraStatus
+
+
+class OpenPipeline:
+    """A pipeline that only tells how it is used, and finds out when it is used twice at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self._lock = threading.Lock()
+
+    def _note(self, call: str) -> None:
+        assert self._lock.acquire(blocking=False), "two threads at once"
+        self.calls.append(call)
+        self._lock.release()
+
+    def begin(self, _: Any) -> str:
+        self._note("begin")
+        return "pending"
+
+    def close(self, _camera: str, reason: str, _now_s: float, _now: float) -> None:
+        self._note(reason)
+
+
+class Told:
+    """An event maker that makes nothing."""
+
+    def __getattr__(self, _: str) -> Any:
+        return lambda *_args, **_keys: None
+
+
+class Rig:
+    """A camera whose source never runs: its frames and states come from the test."""
+
+    def __init__(self, **camera: Any) -> None:
+        self.pipeline: Any = OpenPipeline()
+        self.compliance = Compliance(
+            {"all": ["hall"]}, period_s=60, min_persons=1, now_s=time.monotonic(), now=0.0
+        )
+        self.ready: list[CameraRun] = []
+        told: Any = Told()
+        self.run = CameraRun(
+            "hall",
+            Camera(url="rtsp://192.0.2.1/x", **camera),
+            self.pipeline,
+            told,
+            compliance=self.compliance,
+            metrics=Metrics().add_camera("hall"),
+            on_ready=self.ready.append,
+        )
+
+    def become(self, state: CameraState) -> None:
+        reason: Any = "timeout" if state == "down" else None
+        self.run.status(CameraStatus("hall", state, time.time(), reason))
+        self.run.tell_changes()
+
+    def put(self, at_s: float) -> None:
+        """A frame arrives in the slot."""
+        self.run._slot.put(frame(noise(), time.monotonic() - 100.0 + at_s))
+
+
+@pytest.mark.parametrize("state", ["down", "off"])
+def test_a_blind_camera_ends_what_is_open(state: CameraState) -> None:
+    """At once, where no frame is on its way."""
+    rig = Rig()
+    rig.become("up")
+    assert rig.pipeline.calls == []
+    rig.become(state)
+    assert rig.pipeline.calls == ["camera_down"]
+
+
+def test_a_frame_on_its_way_is_waited_for() -> None:
+    """It might begin something after the end of all; so the end comes right behind it."""
+    rig = Rig()
+    rig.put(0.0)
+    rig.run.begin()
+    rig.become("down")
+    assert rig.pipeline.calls == ["begin"]
+    rig.run.rest()
+    assert rig.pipeline.calls == ["begin", "camera_down"]
+    rig.put(0.1)
+    assert rig.ready == [rig.run, rig.run]
+
+
+def test_a_frame_that_came_meanwhile_gets_its_turn() -> None:
+    """An end between two frames delays nothing."""
+    rig = Rig()
+    rig.put(0.0)
+    rig.run.begin()
+    rig.put(0.1)
+    rig.become("down")
+    rig.run.rest()
+    assert rig.ready == [rig.run, rig.run]
+    assert rig.run.begin() is not None
+
+
+def test_a_file_ends_what_is_open_after_its_last_frame() -> None:
+    """Not before: a file's frames all count."""
+    rig = Rig()
+    rig.put(0.0)
+    rig.become("ended")
+    assert rig.pipeline.calls == []
+    rig.run.begin()
+    rig.run.rest()
+    rig.run.tell_changes()
+    assert rig.pipeline.calls == ["begin", "ended"]
+
+
+def test_states_reach_compliance_at_once() -> None:
+    """Blind seconds don't wait for the main thread."""
+    rig = Rig()
+    rig.run.status(CameraStatus("hall", "up", time.time()))
+    later_s = time.monotonic() + 60
+    before = rig.compliance.now("all", later_s, 60.0).blind_s
+    assert rig.compliance.now("all", later_s + 60, 120.0).blind_s == before
+
+
+def test_ends_and_frames_never_meet() -> None:
+    """Whatever the threads do, the pipeline sees one of them at a time, and no frame is left."""
+    rig = Rig()
+    turns: list[CameraRun] = rig.ready
+    done = threading.Event()
+
+    def detect() -> None:
+        while not done.is_set() or turns:
+            if turns:
+                turns.pop().begin()
+                rig.run.rest()
+
+    thread = threading.Thread(target=detect)
+    thread.start()
+    for n in range(300):
+        rig.put(n / 1_000)
+        rig.become("down" if n % 2 else "up")
+    done.set()
+    thread.join()
+    assert not rig.run._slot.ready
+    assert rig.pipeline.calls.count("camera_down") >= 1
