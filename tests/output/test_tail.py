@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from output.regenerate import PAGE
-from output.rig import Rig, wait_for
+from output.rig import PERIOD, Rig, wait_for
 from service.redis_server import client_of, kill
 
 from worker.output.embedded import RedisServer
@@ -62,6 +62,15 @@ def test_new_events_of_all_cameras_come(shared_redis: RedisServer, rig_for: Make
         rig.frames(2, "door")
         ids = {got.get(timeout=10)["event_id"].partition(":")[2] for _ in range(4)}
     assert ids == {"frames:hall:3", "alerts:hall:0", "frames:door:0", "frames:door:1"}
+
+
+def test_summaries_come_with_all_cameras(shared_redis: RedisServer, rig_for: Make) -> None:
+    """What belongs to no single camera is not kept from those who follow everything."""
+    rig = rig_for(shared_redis).start()
+    with following(shared_redis.url) as got:
+        reading(shared_redis)
+        rig.events.compliance(PERIOD)
+        assert got.get(timeout=10)["zone"] == "till"
 
 
 def test_one_camera_can_be_chosen(shared_redis: RedisServer, rig_for: Make) -> None:
@@ -126,7 +135,8 @@ def test_each_type_has_a_line() -> None:
     assert lines() == {
         "frame": "11:33:20.025  hall          2 faces  with_mask 0.99  unknown (too_small)",
         "track": "11:33:20.125  hall          track 12 ends after 4.2 s: with_mask 0.90",
-        "violation": "11:33:20.125  hall          violation v3 start: without_mask 0.97, 2.0 s",
+        "violation": "11:33:20.125  hall          violation v3 start in till: without_mask 0.97, "
+        "2.0 s",
         "camera": "11:33:20.125  hall          camera down (timeout)",
         "gap": "11:33:20.125  hall          not watched for 60.0 s (timeout)",
         "loss": "11:33:20.125  hall          "

@@ -42,7 +42,9 @@ def follow(
     stop: threading.Event | None = None,
     timeout_s: float = 2.0,
 ) -> Iterator[Document]:
-    """Yield the documents of all events from now on, frames and alerts, of one or all cameras.
+    """Yield the documents of all events from now on, of one camera or of all.
+
+    What belongs to no single camera (``rule``, ``compliance``) comes only with all of them.
 
     Blocks between events. When Redis goes it waits, for ever, and goes on where it was; cameras
     that appear later are found. Entries that hold no event are skipped.
@@ -120,6 +122,7 @@ class _Reader:
         if self._camera is not None:
             names.add(f"{self._prefix}:frames:{self._camera}")
         else:
+            names.add(f"{self._prefix}:compliance")
             # No character that a prefix may hold means anything in a pattern.
             for key in self._client.scan_iter(f"{self._prefix}:frames:*", count=1_000):
                 names.add(key.decode())
@@ -204,7 +207,10 @@ def _track(document: Mapping[str, Any]) -> str:
 
 def _violation(document: Mapping[str, Any]) -> str:
     name = f"violation {document['violation_id'].rpartition('-')[2]} {document['phase']}"
-    return f"{name}: {document['kind']} {document['score']:.2f}, {document['duration_s']:.1f} s"
+    name += f" ({document['end_reason']})" if document["phase"] == "end" else ""
+    what = f"{document['kind']} {document['score']:.2f}, {document['duration_s']:.1f} s"
+    where = "" if document["zone"] == "all" else f" in {document['zone']}"
+    return f"{name}{where}: {what}"
 
 
 def _camera(document: Mapping[str, Any]) -> str:
