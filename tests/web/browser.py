@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,18 @@ class Watched:
 
     def __exit__(self, *_: object) -> None:
         self._context.close()
+
+    def wait_for_server(self, address: str, deadline_s: float) -> None:
+        """Wait until something answers there."""
+        ends_s = time.monotonic() + deadline_s
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/healthz", timeout=5).close()
+            except OSError:
+                assert time.monotonic() < ends_s, "no answer in time"
+                time.sleep(0.1)
+            else:
+                return
 
     def open(self, url: str) -> Page:
         """Go there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
 import urllib.request
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from fakes import noise, track
 from starlette.testclient import TestClient
+from web.browser import serving
 from web.fake_view import FakeView, camera, face
 
 from worker.config import Http
@@ -95,6 +98,59 @@ def test_token_is_asked_for_and_then_remembered() -> None:
     assert asked.get("/api/state", headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert asked.get("/?token=s3cret").status_code == 200
     assert asked.get("/api/state").status_code == 200
+
+
+def test_token_leaves_the_address_for_a_cookie_that_scripts_cannot_read() -> None:
+    """The answer to /?token=… leads to the same page without it."""
+    answer = client(token="s3cret").get("/zones?token=s3cret&a=b", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/zones?a=b")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+
+
+def test_browser_without_the_token_gets_a_form() -> None:
+    """People are asked for it; nothing of the worker shows."""
+    answer = client(token="s3cret").get("/", headers={"Accept": "text/html"})
+    assert answer.status_code == 401
+    assert '<input name="token" type="password"' in answer.text
+    assert "hall" not in answer.text
+
+
+def test_tokens_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the right one nor a wrong one."""
+    caplog.set_level(logging.DEBUG)
+    with serving(view(), token="s3cret") as server:
+        for token in ("s3cret", "wr0ng"):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{server.address}/?token={token}", timeout=10).close()
+    assert "s3cret" not in caplog.text
+    assert "wr0ng" not in caplog.text
+
+
+def test_page_without_a_token_answers_to_this_machine_s_names_only() -> None:
+    """A foreign page that gives its own name our address reads nothing."""
+    app = make_app(view(), Http())
+    foreign = TestClient(app, base_url="http://rebound.example")
+    assert foreign.get("/api/state").status_code == 421
+    assert foreign.get("/metrics").status_code == 200
+    assert TestClient(app, base_url="http://localhost:1").get("/api/state").status_code == 200
+
+
+def test_camera_that_is_not_there() -> None:
+    """Page, document and picture of an unknown camera are a sentence, and nothing is kept."""
+    for path in ("/camera/nowhere", "/api/camera/nowhere", "/preview/nowhere.jpg"):
+        answer = client().get(path)
+        assert answer.status_code == 404
+        assert answer.text.endswith("\n")
+
+
+def test_requests_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where too many ask, the next one hears when to come again; health does not."""
+    monkeypatch.setattr("worker.web.guard.MAX_REQUESTS", 0)
+    answer = client().get("/")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert client().get("/healthz").status_code == 200
 
 
 def test_machines_need_no_token_and_see_no_one() -> None:

@@ -111,7 +111,7 @@ def test_fifty_cameras(browser: Browser) -> None:
         assert loaded < 40
         watched.screenshot("fifty")
         page.get_by_label("Tiles").select_option("small")
-        watched.wait("document.querySelectorAll('.tile img:not([hidden])').length >= 28")
+        watched.wait("document.querySelectorAll('.tile img:not([hidden])').length >= 12")
         watched.screenshot("fifty-small")
     assert watched.faults == []
 
