@@ -137,7 +137,7 @@ def test_wrong_usage_ends_with_2(invoke: Invoke) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "demo", "check", "tail", "predict", "evaluate", "bench"]
+    "command", ["run", "demo", "check", "probe", "tail", "predict", "evaluate", "bench"]
 )
 def test_every_command_explains_itself(invoke: Invoke, command: str) -> None:
     """Each command has help that a newcomer can read."""

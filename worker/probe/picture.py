@@ -12,7 +12,7 @@ import numpy as np
 from worker.errors import WorkError
 from worker.evaluation.draw import Mark, annotate
 from worker.probe.looking import Look, Sighting
-from worker.probe.verdict import BRIGHT_LEVEL, DARK_LEVEL, Limits
+from worker.probe.verdict import BRIGHT_LEVEL, DARK_LEVEL, SOFT, Limits
 from worker.records import CLASSES, Box, Decision, Image
 
 VIEW_STONES = 64
@@ -98,7 +98,7 @@ def _mark(face: Sighting, limits: Limits) -> Mark:
         word
         for word, holds in (
             ("small", face.box.face_px < limits.min_face_px),
-            ("blurred", face.sharpness < limits.min_sharpness),
+            ("blurred", face.sharpness < max(SOFT, limits.min_sharpness)),
             ("dark", face.level < DARK_LEVEL),
             ("bright", face.level > BRIGHT_LEVEL),
         )

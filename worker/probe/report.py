@@ -43,7 +43,8 @@ def lines(probed: Probed) -> Iterator[str]:
         yield f"  {title:<9} {text}"
     if len(probed.faces):
         yield from _histogram(probed)
-    yield f"  {'verdict':<9} {WORDS[probed.verdict]}"
+    said = WORDS[probed.verdict] if probed.reading.arrivals else "it showed no picture"
+    yield f"  {'verdict':<9} {said}"
     for finding in probed.findings:
         yield f"  {finding.kind:<9} {finding.text}"
 
@@ -122,7 +123,7 @@ def _faces(probed: Probed) -> str:
     shares = face_shares(faces, probed.limits)
     return (
         f"{len(faces)} in {faces.pictures} pictures, up to {faces.most} at once; under "
-        f"{probed.limits.min_face_px} px {shares.too_small:.0%}, blurred {shares.blurred:.0%}, "
+        f"{probed.limits.min_face_px} px {shares.too_small:.0%}, blurred {shares.soft:.0%}, "
         f"too dark {shares.too_dark:.0%}, too bright {shares.too_bright:.0%}"
     )
 
