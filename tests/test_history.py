@@ -72,6 +72,18 @@ def test_rate_counts_the_last_seconds() -> None:
     assert history.fps() == 0.0
 
 
+def test_rate_of_a_camera_that_just_came_up() -> None:
+    """Four seconds of frames are enough to tell it; a single frame is not taken for many."""
+    clocks = Clocks()
+    history = clocks.history()
+    history.frame(COUNTS)
+    assert history.fps() == 0.5
+    for _ in range(20):
+        clocks.now += 0.2
+        history.frame(COUNTS)
+    assert history.fps() == pytest.approx(5.0, rel=0.06)
+
+
 def test_rate_of_a_fast_camera_is_not_cut_off() -> None:
     """Sixty frames a second are more than are remembered for ten."""
     clocks = Clocks()

@@ -6,6 +6,7 @@ then.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -22,7 +23,10 @@ RATE_S = 10.0
 """Time over which frames a second are counted."""
 
 RATE_FRAMES = 128
-"""Frames remembered for the rate; a faster camera's is taken over a shorter time."""
+"""Frames remembered for the rate: that of a faster camera is taken over a shorter time."""
+
+LEAST_RATE_S = 2.0
+"""The first frame of a camera makes no rate yet."""
 
 LATENCIES = 64
 CHANGES = 100
@@ -82,9 +86,7 @@ class CameraHistory:
         """Analysed frames a second, just now."""
         now_s = self._monotonic()
         stamps = [stamp for stamp in tuple(self._finished) if now_s - stamp <= RATE_S]
-        if len(stamps) == RATE_FRAMES:
-            return len(stamps) / max(now_s - stamps[0], 1e-3)
-        return len(stamps) / RATE_S
+        return len(stamps) / max(now_s - stamps[0], LEAST_RATE_S) if stamps else 0.0
 
     def latency_s(self) -> float | None:
         """Median time from a frame's arrival to its event in Redis; None where unknown."""
@@ -116,10 +118,14 @@ class CameraHistory:
     def changes(self) -> list[dict[str, Any]]:
         """The changes of state, the newest first; ``until`` is None for the present state."""
         changes = tuple(self._changes)
-        ends = [*(change.since for change in changes[1:]), None]
         told = [
-            {"state": c.state, "reason": c.reason, "since": c.since, "until": until}
-            for c, until in zip(changes, ends, strict=True)
+            {
+                "state": change.state,
+                "reason": change.reason,
+                "since": change.since,
+                "until": following.since if following else None,
+            }
+            for change, following in itertools.zip_longest(changes, changes[1:])
         ]
         return told[::-1]
 

@@ -85,7 +85,7 @@ async function look() {
     const answer = await fetch(`/api/camera/${encodeURIComponent(id)}`);
     if (answer.ok) {
       const camera = await answer.json();
-      drawHour(document.getElementById("hour"), camera.hour, now, 60);
+      drawHour(document.getElementById("hour"), camera.hour, 60);
       showChanges(camera.changes, camera.detail);
       showEvents(camera.events);
       showConfiguration(camera.configuration, camera.address);

@@ -58,7 +58,7 @@ function onState(state) {
 function onHours(hours) {
   for (const [id, hour] of Object.entries(hours.cameras)) {
     const tile = tiles.get(id);
-    if (tile) drawHour(tile.querySelector(".hour"), hour, hours.now);
+    if (tile) drawHour(tile.querySelector(".hour"), hour);
   }
 }
 

@@ -68,15 +68,16 @@ const inShares = (columns) => {
 const stackClasses = ["not-watched", ...STACK.map((label) => `bar ${label}`)];
 
 /** Faces in view by minute, over the last hour. */
-export function drawHour(box, hour, now, height = HEIGHT) {
+export function drawHour(box, hour, height = HEIGHT) {
   const chart = canvas(box, height, ...stackClasses);
   const columns = hour.frames.map((frames, m) =>
     frames ? Object.fromEntries(LABELS.map((label) => [label, hour.faces[label][m]])) : null,
   );
   const { most, blind } = drawStack(chart, columns, height);
   const gap = blind ? ` · ${blind} min not watched` : "";
+  const all = blind === columns.length;
   chart.say(
-    `since ${clock(now - columns.length * 60)}, at most ${most.toFixed(1)} in view${gap}`,
+    all ? "nothing seen in the last hour" : `last hour: at most ${most.toFixed(1)} in view${gap}`,
     `Faces in view over the last hour, by minute: ${inShares(columns)}${gap}.`,
   );
 }

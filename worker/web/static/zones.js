@@ -89,7 +89,7 @@ function showPeriod(section, { last, present, cameras }) {
   const unknown = shown.persons.unknown;
   write(
     section.querySelector(".basis"),
-    `of ${plural(shown.denominator, "person", "persons")} judged${why}; ${unknown} more unknown`,
+    `of ${plural(shown.denominator, "person", "persons")} judged${why}; ${unknown || "none"} more unknown`,
   );
   const blind = Object.entries(shown.blind).map(([id, s]) => `${id} ${duration(s)}`);
   const seen =
