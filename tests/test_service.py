@@ -114,6 +114,23 @@ def test_one_failed_batch_is_counted_and_passed_over(
     assert count(of, "maskwatch_device_errors_total") == 1
 
 
+def test_main_thread_that_fails_ends_in_order(
+    clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of the thread that watches over all others ends the worker, with everything told."""
+    of = service(clip, redis_server)
+
+    def fall(_now_s: float, _now: float) -> None:
+        if of.cameras["c0"].analysed >= 2:
+            raise ValueError("an odd clock")
+
+    monkeypatch.setattr(of.rules, "tick", fall)
+    with Running(of) as running:
+        running.ended()
+    assert "main died: ValueError: an odd clock" in str(running.error)
+    assert count(of, "maskwatch_queue_depth") == 0
+
+
 def test_one_bad_frame_is_counted_and_passed_over(
     clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

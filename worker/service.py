@@ -134,11 +134,8 @@ class Service:
         keep_freed_memory()
         silence_ffmpeg()
         self._start()
-        try:
-            while not self._stopping.wait(WATCH_S):
-                self._watch()
-        finally:
-            self._stop()
+        self._guarded("main", self._watch_over)
+        self._stop()
         if self._failure:
             raise WorkError(self._failure)
 
@@ -269,6 +266,10 @@ class Service:
         run.rest()
 
     # -- what the main thread watches over
+
+    def _watch_over(self) -> None:
+        while not self._stopping.wait(WATCH_S):
+            self._watch()
 
     def _watch(self) -> None:
         now_s = time.monotonic()
