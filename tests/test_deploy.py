@@ -12,9 +12,11 @@ import pytest
 import yaml
 from programs import program
 
+from worker import __version__
 from worker.config import Camera, CameraDefaults, Settings
 from worker.config_faults import section_at
 from worker.config_file import load
+from worker.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -159,3 +161,89 @@ def test_the_image_takes_what_the_project_declares() -> None:
             assert f"!{source}" in (ROOT / ".dockerignore").read_text().split()
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "cuda" in extras["optional-dependencies"]
+
+
+# -- Kubernetes
+
+MANIFEST = DEPLOY / "kubernetes/maskwatch.yaml"
+
+
+def resources() -> dict[str, Any]:
+    """What the manifest makes, by kind; one of each."""
+    return {found["kind"]: found for found in yaml.safe_load_all(MANIFEST.read_text())}
+
+
+def pod() -> Any:
+    return resources()["Deployment"]["spec"]["template"]["spec"]
+
+
+def test_kubernetes_knows_every_field_of_the_manifest() -> None:
+    """kubernetes-validate, by the schemas of Kubernetes itself."""
+    validate = program("kubernetes-validate", "the pip package kubernetes-validate")
+    done = subprocess.run(
+        [validate, "--strict", str(MANIFEST)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_worker_takes_the_configuration_of_the_manifest(tmp_path: Path) -> None:
+    """With its secrets it loads; with the empty ones that stand there it refuses to start."""
+    found = resources()
+    text = found["ConfigMap"]["data"]["maskwatch.toml"]
+    mounted = next(m["mountPath"] for m in pod()["containers"][0]["volumeMounts"]
+                   if m["name"] == "secrets")  # fmt: skip
+    path = tmp_path / "maskwatch.toml"
+    path.write_text(text.replace(mounted, str(tmp_path)), encoding="utf-8")
+    for name, value in found["Secret"]["stringData"].items():
+        assert f"{mounted}/{name}" in text
+        (tmp_path / name).write_text(value)
+    with pytest.raises(ConfigError, match="is empty"):
+        load(path, {})
+    for name in found["Secret"]["stringData"]:
+        (tmp_path / name).write_text("hunter2")
+    assert load(path, {}).http.host == "0.0.0.0"
+
+
+def test_the_pod_is_hardened() -> None:
+    """No root, nothing to write to but memory, no rights, no token, no variables of services."""
+    (container,) = pod()["containers"]
+    assert pod()["securityContext"]["runAsNonRoot"] is True
+    assert f"USER {pod()['securityContext']['runAsUser']}:" in (ROOT / "Dockerfile").read_text()
+    assert pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod()["automountServiceAccountToken"] is False
+    assert pod()["enableServiceLinks"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert set(container["resources"]["limits"]) == {"cpu", "memory"}
+
+
+def test_the_manifest_fits_together() -> None:
+    """Ports, probes, names and the image are what the worker and the other files say."""
+    found = resources()
+    (container,) = pod()["containers"]
+    assert container["image"] == compose()["services"]["worker"]["image"]
+    assert container["image"] == f"maskwatch:{__version__}"
+    port = Settings.model_fields["http"].default.port
+    assert container["ports"] == [{"name": "http", "containerPort": port}]
+    assert found["Service"]["spec"]["ports"] == [
+        {"name": "http", "port": port, "targetPort": "http"}
+    ]
+    template = found["Deployment"]["spec"]["template"]["metadata"]
+    assert found["Service"]["spec"]["selector"].items() <= template["labels"].items()
+    assert template["annotations"]["prometheus.io/port"] == str(port)
+    paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"]
+             for probe in ("startup", "liveness", "readiness")}  # fmt: skip
+    assert paths == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
+    stop_s = Settings.model_fields["worker"].default.stop_timeout_s
+    assert pod()["terminationGracePeriodSeconds"] > stop_s
+
+
+def test_the_manifest_names_the_gpu_as_a_comment() -> None:
+    """Ready to be switched on, with the image that the GPU's compose file builds."""
+    text = MANIFEST.read_text()
+    image = compose("compose.gpu.yaml")["services"]["worker"]["image"]
+    assert f"# image: {image}" in text
+    assert "# nvidia.com/gpu: 1" in text
