@@ -84,6 +84,7 @@ def test_threads_live_in_few_places() -> None:
         "worker.web.server",
         "worker.demo",
         "worker.bench",
+        "worker.simulate",
     }
     assert starters <= allowed | {"worker.capture.demo", "worker.capture.connection"}
 

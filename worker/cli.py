@@ -184,14 +184,64 @@ def tail(
 ) -> None:
     """Follow the events of a worker as they come."""
     from worker import log
-    from worker.config import Redis
     from worker.config_file import load
+    from worker.output.broker import settings_of
     from worker.output.tail import follow, print_events
 
     log.setup("WARNING")
-    redis = load(config, os.environ).redis if config else Redis(url=url)
+    redis = load(config, os.environ).redis if config else settings_of(url)
     events = follow(redis.secret_url(), prefix=redis.prefix, camera=camera)
     print_events(events, sys.stdout, as_json=as_json)
+
+
+@app.command()
+def simulate(
+    cameras: Annotated[int, typer.Option("--cameras", min=1, max=256, help="How many.")] = 2,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", min=0.1, max=100_000, help="Frame events a second, of all cameras."),
+    ] = 20.0,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.1, help="Stop by itself after so long.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="The same one brings the same people.")] = 1,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            help="What goes wrong every few seconds; repeat: hole, duplicate, late, loss, newer, "
+            "broken, down, restart, or all.",
+        ),
+    ] = None,
+    embedded: Annotated[
+        bool, typer.Option("--embedded", help="Publish to a Redis that comes and goes with this.")
+    ] = False,
+    redis_port: Annotated[
+        int, typer.Option("--redis-port", min=0, max=65_535, help="Of --embedded; 0: a free one.")
+    ] = 0,
+    url: Annotated[
+        str, typer.Option("--redis", help="Address of a Redis, where it is not --embedded.")
+    ] = "redis://127.0.0.1:6379/0",
+    prefix: Annotated[str, typer.Option("--prefix", help="First part of every key.")] = "maskwatch",
+) -> None:
+    """Publish the events of a synthetic crowd, for those who build consumers.
+
+    Needs no camera, no model and no GPU. A Redis that real workers publish to needs another
+    --prefix.
+    """
+    from contextlib import ExitStack
+
+    from worker import log
+    from worker.output.broker import settings_of
+    from worker.output.embedded import embedded_redis
+    from worker.simulate import Plan, faults_named, run_simulation
+
+    log.setup("WARNING")
+    plan = Plan(cameras, rate, seconds, seed, faults_named(fault or ()))
+    with ExitStack() as stack:
+        if embedded:
+            url = stack.enter_context(embedded_redis(port=redis_port)).url
+        run_simulation(plan, settings_of(url, prefix), _say)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import redis
-from output.rig import wait_for
+from output.rig import MODEL, PERIOD, wait_for
 from output.stream import LATER_RUN, RUN, Stream, read_all, seqs
 from service.redis_server import client_of, kill
 
@@ -33,7 +33,7 @@ from worker.output.consume import (
     Unreadable,
 )
 from worker.output.embedded import RedisServer
-from worker.output.event import Loss
+from worker.output.event import EventMaker, Loss
 
 DOCUMENTS = sorted((Path(__file__).parent / "documents").glob("*.json"))
 FRAMES = "maskwatch:frames:hall"
@@ -165,6 +165,17 @@ def test_events_missing_at_the_begin_of_a_run_are_told(
     ]
 
 
+def test_two_workers_do_not_look_like_holes(stream: Stream, shared_redis: RedisServer) -> None:
+    """What belongs to no single camera comes from every worker, each with numbers of its own."""
+    other = EventMaker(worker_id="yard", run_id=LATER_RUN, model=MODEL, sink=lambda _event: None)
+    for maker in (stream.maker(), other, stream.maker(), other):
+        stream.write(maker.compliance(PERIOD))
+    first, _ = read_all(shared_redis, limit=2)
+    rest, notices = read_all(shared_redis)
+    assert len(first + rest) == 4
+    assert notices == []
+
+
 def test_a_loss_and_a_gap_are_told(stream: Stream, shared_redis: RedisServer) -> None:
     """As notices, and as the events they are."""
     maker = stream.maker()
@@ -243,6 +254,19 @@ def test_a_newer_schema_is_told_with_its_document(
     assert isinstance(notice, UnknownSchema)
     assert (notice.schema, notice.document) == ("maskwatch.frame/2", document.encode())
     assert stream.pending() == 0
+
+
+def test_an_event_of_a_newer_schema_is_no_hole(stream: Stream, shared_redis: RedisServer) -> None:
+    """What every event begins with is read from it all the same, in this life and the next."""
+    for _ in range(2):
+        stream.frames(1)
+        [event] = stream.made(1)
+        document = {**json.loads(event.document), "schema": "maskwatch.frame/2"}
+        stream.raw("frames:hall", {"type": "frame", "event": json.dumps(document)})
+    _, notices = read_all(shared_redis, limit=2)
+    stream.frames(1)
+    _, later = read_all(shared_redis)
+    assert {type(notice) for notice in [*notices, *later]} == {UnknownSchema}
 
 
 def test_new_optional_fields_are_let_pass(stream: Stream, shared_redis: RedisServer) -> None:

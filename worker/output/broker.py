@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import redis
 import redis.asyncio.retry
+from pydantic import ValidationError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -45,6 +46,20 @@ class BrokerFaultError(BrokerError):
     def __init__(self, reason: FaultReason, detail: str) -> None:
         super().__init__(detail)
         self.reason: FaultReason = reason
+
+
+def settings_of(url: str, prefix: str = "maskwatch", timeout_s: float = 2.0) -> RedisSettings:
+    """Settings for those who only have an address.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    try:
+        return RedisSettings(url=url, prefix=prefix, timeout_s=timeout_s)
+    except ValidationError as error:  # its text may hold the address with its password
+        fault = error.errors(include_url=False, include_input=False)[0]
+        said = fault["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{fault['loc'][0]}: {said}") from None
 
 
 def client(settings: RedisSettings, name: str) -> redis.Redis:

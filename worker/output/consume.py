@@ -33,9 +33,7 @@ from typing import Any, Literal, Self
 
 import redis
 import redis.asyncio
-from pydantic import ValidationError
 
-from worker.config import Redis as RedisSettings
 from worker.errors import ConfigError
 from worker.output import broker
 from worker.output.delivery import Delivery, Reading, Tally
@@ -60,6 +58,7 @@ from worker.output.wire import (
     FrameEvent,
     GapEvent,
     LossEvent,
+    RuleEvent,
     Stream,
     TrackEvent,
     ViolationEvent,
@@ -81,6 +80,7 @@ __all__ = [
     "NewRun",
     "NotWatched",
     "Notice",
+    "RuleEvent",
     "Tally",
     "TrackEvent",
     "Trimmed",
@@ -125,8 +125,8 @@ class _AnyConsumer:
             name: this member, always the same for the same one: what it left undone when it
                 went, it gets back under its name.
             streams: which of ``frames``, ``alerts`` and ``compliance``.
-            cameras: only their events, those of others count as done; None: of all, also of
-                cameras that appear later.
+            cameras: only their events and those of no single camera, those of others count as
+                done; None: of all, also of cameras that appear later.
             start: where a group that does not exist yet begins: at what comes from the first
                 iteration on, or at the oldest event that is kept.
             on_notice: is called in this thread with whatever else there is to know.
@@ -150,11 +150,7 @@ class _AnyConsumer:
             raise ConfigError(f"streams: some of {', '.join(ALL_STREAMS)} are wanted, in a list")
         if claim_idle_s < 1 or (max_age_s is not None and max_age_s <= 0):
             raise ConfigError("claim_idle_s must be at least 1, and max_age_s above 0")
-        try:
-            self._settings = RedisSettings(url=url, prefix=prefix, timeout_s=timeout_s)
-        except ValidationError as error:  # its text may hold the address with its password
-            fault = error.errors(include_url=False, include_input=False)[0]
-            raise ConfigError(f"{fault['loc'][0]}: {fault['msg']}") from None
+        self._settings = broker.settings_of(url, prefix, timeout_s)
         self._client_name = f"maskwatch-{group}-{name}"
         self._idle_limit_s = stop_when_idle_s
         self._heard_s: float | None = None

@@ -19,13 +19,21 @@ from worker.output.wire import (
     FrameEvent,
     GapEvent,
     LossEvent,
+    RuleEvent,
     Stream,
     TrackEvent,
     ViolationEvent,
 )
 
 AnyEvent = (
-    FrameEvent | TrackEvent | ViolationEvent | CameraEvent | GapEvent | LossEvent | ComplianceEvent
+    FrameEvent
+    | TrackEvent
+    | ViolationEvent
+    | CameraEvent
+    | GapEvent
+    | LossEvent
+    | RuleEvent
+    | ComplianceEvent
 )
 
 READABLE: Mapping[str, type[Event]] = {
@@ -70,11 +78,18 @@ def _read_slowly(key: str, entry_id: str, document: bytes) -> Event | Unreadable
         return Unreadable(key, entry_id, document, "its document names no schema of maskwatch")
     model = READABLE.get(schema)
     if model is None:
-        return UnknownSchema(key, entry_id, schema, document)
+        return UnknownSchema(key, entry_id, schema, document, _head(document))
     try:
         return model.model_validate_json(document, extra="ignore")
     except ValidationError as error:
         return Unreadable(key, entry_id, document, _fault(error))
+
+
+def _head(document: bytes) -> Event | None:
+    try:
+        return Event.model_validate_json(document, extra="ignore")
+    except ValidationError:
+        return None
 
 
 def _fault(error: ValidationError) -> str:

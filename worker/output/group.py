@@ -26,9 +26,18 @@ from worker.output.inspection import (
     stream_of,
     trimmed_unread,
 )
-from worker.output.notices import EventsLost, GroupLost, Hole, Notice, NotWatched, Trimmed
+from worker.output.notices import (
+    EventsLost,
+    GroupLost,
+    Hole,
+    Notice,
+    NotWatched,
+    Trimmed,
+    UnknownSchema,
+)
 from worker.output.sequence import Marks, Place
-from worker.output.wire import Event, GapEvent, LossEvent
+from worker.output.wire import Event, GapEvent, LossEvent, Stream
+from worker.venue import EVERYWHERE
 
 COMMANDS = (
     "+xreadgroup +xgroup +xack +xclaim +xautoclaim +xinfo +xpending +xrevrange "
@@ -237,7 +246,7 @@ class Member:
         self._checked_s = self._clock()
 
     def _tell_hole(self, key: bytes, entry_id: bytes, event: Event) -> Talk[None]:
-        place = _place(event)
+        place = self._place(key, event)
         highest = self._marks.highest(place)
         first = yield from first_missing(key, self._group, entry_id, event, highest)
         if first < event.seq:
@@ -290,7 +299,7 @@ class Member:
         for entry_id, fields in entries:
             event = self._event(key, entry_id, fields) if fields else None
             if event is not None:
-                self._marks.note(_place(event), event.seq)
+                self._marks.note(self._place(key, event), event.seq)
                 self._put(key, entry_id, fields, event, redelivered=True)
 
     def _read(self) -> Talk[None]:
@@ -310,7 +319,7 @@ class Member:
         event = self._event(key, entry_id, fields)
         if event is None:
             return
-        place = _place(event)
+        place = self._place(key, event)
         standing = self._marks.place(place, event.seq)
         if standing == "repeated":
             self.tally.repeated += 1
@@ -330,9 +339,11 @@ class Member:
         if not isinstance(found, Event):
             self.tally.unreadable += 1
             self._tell(found, (key, entry_id))
+            if isinstance(found, UnknownSchema) and found.head is not None:
+                self._marks.note(self._place(key, found.head), found.head.seq)
             return None
         cameras = self._reading.cameras
-        if cameras is not None and found.camera_id not in cameras:
+        if cameras is not None and found.camera_id not in {EVERYWHERE, *cameras}:
             self._done.append((key, entry_id))
             return None
         return cast("AnyEvent", found)
@@ -390,6 +401,10 @@ class Member:
         )
         self._filled_s = self._clock()
 
-
-def _place(event: Event) -> Place:
-    return STREAM_OF_MODEL[type(event)], event.camera_id, event.run_id
+    def _place(self, key: bytes, event: Event) -> Place:
+        """Where its number counts."""
+        stream = STREAM_OF_MODEL.get(type(event))
+        if stream is None:
+            name = key.decode().removeprefix(f"{self._reading.prefix}:").partition(":")[0]
+            stream = cast("Stream", name)
+        return stream, event.camera_id, event.run_id

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import redis
 
 from worker.output.entry import read_entry
-from worker.output.notices import Trimmed
+from worker.output.notices import Trimmed, UnknownSchema
 from worker.output.wire import Event
 
 T = TypeVar("T")
@@ -83,8 +83,9 @@ def first_missing(
     for count in LOOK_BACK_PAGES:
         entries = yield ("XREVRANGE", key, b"(" + end, "-", "COUNT", count)
         for earlier_id, fields in entries:
-            earlier = read_entry(key.decode(), earlier_id.decode(), pairs(fields))
-            if isinstance(earlier, Event) and earlier.camera_id == event.camera_id:
+            found = read_entry(key.decode(), earlier_id.decode(), pairs(fields))
+            earlier = found.head if isinstance(found, UnknownSchema) else found
+            if isinstance(earlier, Event) and _same_source(earlier, event):
                 missing = earlier.seq + 1 if earlier.run_id == event.run_id else 0
                 return min(missing, event.seq)
         if len(entries) < count:
@@ -94,6 +95,10 @@ def first_missing(
         return event.seq
     known = yield from group_of(key, group)
     return highest + 1 if known is not None and known[b"consumers"] <= 1 else event.seq
+
+
+def _same_source(one: Event, other: Event) -> bool:
+    return (one.worker_id, one.camera_id) == (other.worker_id, other.camera_id)
 
 
 def pairs(flat: Sequence[Any]) -> dict[bytes, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from worker.output.wire import GapEvent, LossEvent, Stream
+from worker.output.wire import Event, GapEvent, LossEvent, Stream
 
 log = logging.getLogger(__name__)
 
@@ -119,12 +119,14 @@ class UnknownSchema:
     Attributes:
         schema: as the document names it, such as ``maskwatch.frame/2``.
         document: the document itself, JSON.
+        head: what every event begins with; None where the document doesn't.
     """
 
     key: str
     entry_id: str
     schema: str
     document: bytes
+    head: Event | None
 
     def __str__(self) -> str:
         return (

@@ -10,6 +10,9 @@ from worker.output.wire import Event, Stream
 REMEMBERED = 20_000
 """Marks that are kept: one a run, camera and stream; far more than a venue has. 4 MB."""
 
+REMEMBERED_RUNS = 8
+RUN_TIME_CHARS = 7
+
 Place = tuple[Stream, str, str]
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,7 +29,7 @@ class Marks:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
         self._highest: dict[Place, int] = {}
-        self._runs: dict[str, str] = {}
+        self._runs: dict[str, tuple[str, ...]] = {}
 
     def highest(self, place: Place) -> int | None:
         """The highest number that came of this stream, camera and run; None: none yet."""
@@ -45,13 +48,19 @@ class Marks:
         self._keep(self._highest, place, max(seq, highest))
 
     def run(self, event: Event) -> NewRun | None:
-        """Told once where the worker of this event was started anew; names of runs sort by time."""
-        known = self._runs.get(event.worker_id)
-        if known is not None and event.run_id <= known:
+        """Told once where the worker of this event was started anew.
+
+        The name of a run begins with its second. One that began before the newest is no news:
+        streams are read one after the other, and another one may be ahead.
+        """
+        known = self._runs.get(event.worker_id, ())
+        if event.run_id in known:
+            return None
+        if known and event.run_id[:RUN_TIME_CHARS] < known[-1][:RUN_TIME_CHARS]:
             return None
         self._runs.pop(event.worker_id, None)
-        self._keep(self._runs, event.worker_id, event.run_id)
-        return NewRun(event.worker_id, event.run_id, known) if known is not None else None
+        self._keep(self._runs, event.worker_id, (*known, event.run_id)[-REMEMBERED_RUNS:])
+        return NewRun(event.worker_id, event.run_id, known[-1]) if known else None
 
     def _keep(self, kept: dict[K, V], key: K, value: V) -> None:
         kept[key] = value
