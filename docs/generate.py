@@ -5,6 +5,7 @@ A test holds the pages against what this would write.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -54,6 +55,9 @@ def configuration() -> str:
         "- A secret may lie in a file of its own, which `…_file` names, for example under",
         "  `/run/secrets`; it is read at the start.",
         "- Unknown keys are errors. Paths are relative to the folder the worker is started in.",
+        "- An editor that knows JSON Schema completes and checks keys as you type: its schema is",
+        "  [configuration.schema.json](configuration.schema.json). Faults across several keys are",
+        "  told by `maskwatch check` alone.",
         "",
     ]
     for name in Settings.model_fields:
@@ -71,6 +75,17 @@ def configuration() -> str:
             lines += key_table(section, skip=set())
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def configuration_schema() -> str:
+    """JSON Schema of the file, for editors and other programs."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:maskwatch:configuration",
+        **Settings.model_json_schema(),
+        "title": "maskwatch.toml",
+    }
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def key_table(section: type[Section], skip: set[str]) -> Iterator[str]:
@@ -229,6 +244,7 @@ def paragraph(text: str | None) -> list[str]:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "configuration.md": configuration,
+    "configuration.schema.json": configuration_schema,
     "metrics.md": metrics,
     "cli.md": command_line,
 }
