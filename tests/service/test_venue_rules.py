@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from service.redis_server import client_of
-from service.worker_process import documents, faces_clip, free_port, wait_for, worker
+from service.rtsp_server import require_rtsp_server, rtsp_server
+from service.worker_process import WorkerProcess, documents, faces_clip, free_port, wait_for, worker
 
 from worker.output.embedded import RedisServer, valkey_binary
 
@@ -76,6 +77,43 @@ def test_what_a_venue_is_told(tmp_path: Path, redis_server: RedisServer) -> None
     rules = of_schema(alerts, "rule")
     left = [(rule["phase"], rule["end_reason"]) for rule in rules if rule["zone"] == "left"]
     assert left == [("start", None), ("end", "stopped")]
+
+
+def open_violations(running: WorkerProcess) -> list[str]:
+    """As the live page shows them."""
+    return [v["violation_id"] for zone in running.state()["zones"] for v in zone["violations"]]
+
+
+def test_an_outage_ends_what_is_open(tmp_path: Path, redis_server: RedisServer) -> None:
+    """When its camera dies, a violation and its track end at once, not when it is back."""
+    require_rtsp_server()
+    clip = faces_clip(tmp_path / "faces.mp4")
+    with (
+        rtsp_server({"one": clip}) as server,
+        client_of(redis_server) as client,
+        worker(
+            f'[cameras.hall]\nurl = "{server.url("one")}"\n[violations]\nenter_s = 0.2\n'
+            f'[redis]\nurl = "{redis_server.url}"\n',
+            tmp_path,
+        ) as running,
+    ):
+        running.started()
+        wait_for(lambda: running.metric("maskwatch_violations_active") >= 1)
+        server.kill()
+        wait_for(lambda: running.camera_state("hall") == "down")
+        wait_for(lambda: "zones" in running.state() and not open_violations(running))
+        assert running.metric("maskwatch_violations_active") == 0
+        assert running.terminate() == 0
+        alerts = documents(client, "maskwatch:alerts")
+    assert any(e["state"] == "down" for e in of_schema(alerts, "camera"))
+    violations = of_schema(alerts, "violation")
+    open_ones = {e["violation_id"] for e in violations if e["phase"] == "start"}
+    reasons = {e["violation_id"]: e["end_reason"] for e in violations if e["phase"] == "end"}
+    assert set(reasons) == open_ones
+    assert "camera_down" in reasons.values()
+    tracks = of_schema(alerts, "track")
+    assert "camera_down" in {track["end_reason"] for track in tracks}
+    assert [track["phase"] for track in tracks].count("start") * 2 == len(tracks)
 
 
 def check_periods(periods: list[dict[str, Any]]) -> None:
