@@ -55,6 +55,14 @@ def test_good_configuration_is_all_right(invoke: Invoke, config: Callable[[str],
     assert "all right, cameras: 1" in out
 
 
+def test_check_shows_the_zones(invoke: Invoke, config: Callable[[str], Path]) -> None:
+    """Which cameras see a zone, what counts in it, and whether violations are told of there."""
+    zones = "[zones.till]\ncameras.hall = [[0, 0], [1, 0], [1, 1]]\nanchor = 'foot'\n"
+    code, out, _ = invoke("check", "--config", config(GOOD + zones))
+    assert code == 0
+    assert "zone till: on hall, by the foot from 1 s, violations\n" in out
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

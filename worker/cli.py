@@ -108,6 +108,10 @@ def check(config: ConfigOption) -> None:
     artifact = check_models(settings)
     for name, camera in settings.cameras.items():
         _say(f"camera {name}: {camera.address}, {camera.analyse_fps:g} frames/s")
+    for name, zone in settings.zones.items():
+        told = ", violations" if name in settings.violation_zones else ""
+        seen_by = ", ".join(zone.cameras)
+        _say(f"zone {name}: on {seen_by}, by the {zone.anchor} from {zone.min_dwell_s:g} s{told}")
     _say(f"redis {settings.redis.address}, keys {settings.redis.prefix}:…")
     _say(f"model {artifact.name} {artifact.version}, digest {artifact.digest}")
     _say(f"{config}: all right, cameras: {len(settings.cameras)}")
