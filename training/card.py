@@ -46,7 +46,8 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         "",
         f"Split {evaluation['split']}. Faces: "
         + ", ".join(f"{count} {part}" for part, count in evaluation["faces"].items())
-        + ". `test-pictures.txt` names the pictures that training never saw.",
+        + f". `test-pictures.txt` names the pictures of {next(iter(evaluation['sources']))} that "
+        "training never saw; those of other sources follow from the hash in training/split.py.",
         "",
         "## Figures",
         "",
@@ -73,7 +74,8 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         "",
         "- Learned from web pictures of few regions and years; nothing is known about how well "
         "it does for ages, skin tones or kinds of masks that are rare there.",
-        "- Scarves, hands, microphones and beards before the mouth are rare in the data.",
+        "- Scarves and beards are rare in the data; hands, telephones and heads before the mouth "
+        "are mostly drawn.",
         "- Below 12 px a face has too little in it; the worker says `too_small` by default.",
         "- It tells whether a mask is seen, not whether it protects, and no identity.",
         "",

@@ -119,7 +119,7 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
         judged[source] = judge(test, probabilities(logits_of(model, crops), calibration))
         mistakes += _mistakes(test, crops, judged[source])
         found = _where(test, [face.detected is not None for face in test])
-        if len(found):
+        if any(face.detected != face.box for face in found):
             crops = plain_crops(found, run.recipe.rule, detected=True)
             shares = probabilities(logits_of(model, crops), calibration)
             by_detector[source] = judge(found, shares)
@@ -138,7 +138,10 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
             for name, some in judged.items()
         },
         "by_detector": {name: figures(some, repeats=repeats) for name, some in by_detector.items()},
-        "test_pictures": sorted({face.picture for face in parts.test}),
+        "test_pictures": {
+            source: sorted({face.picture for face in parts.test if face.source == source})
+            for source in judged
+        },
     }
     document["summary"] = summary(document)
     mistakes.sort(key=lambda mistake: -mistake.share)

@@ -66,10 +66,11 @@ def export(run: Run, out: Path, *, name: str, version: str) -> Artifact:
         }
     )
     graph = to_onnx(model, run.recipe.rule.size_px)
+    first = next(iter(evaluation["test_pictures"].values()))
     files = {
         ONNX: graph,
         WEIGHTS: to_safetensors(run.weights()),
-        TEST_PICTURES: "".join(f"{stem}\n" for stem in evaluation["test_pictures"]).encode(),
+        TEST_PICTURES: "".join(f"{stem}\n" for stem in first).encode(),
         CARD: card(run, manifest, evaluation).encode(),
     }
     artifact = save(out, manifest, files)

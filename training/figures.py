@@ -103,7 +103,7 @@ def _two(judged: Judged, threshold: float, repeats: int) -> dict[str, Any]:
             "false_negative": counts.false_negative,
             "true_negative": counts.true_negative,
         },
-        **{name: getattr(counts, name) for name in MEASURES},
+        **{name: _measure(counts, name) for name in MEASURES},
     }
     if repeats:
         told["intervals"] = {
@@ -114,7 +114,16 @@ def _two(judged: Judged, threshold: float, repeats: int) -> dict[str, Any]:
 
 
 def _measured(name: str, threshold: float, judged: Judged) -> float:
-    return float(getattr(confusion(judged, threshold), name))
+    return _measure(confusion(judged, threshold), name)
+
+
+def _measure(counts: TwoClasses, name: str) -> float:
+    """A measure; not a number where the faces are all of one class and it would say nothing."""
+    positives = counts.true_positive + counts.false_negative
+    negatives = counts.true_negative + counts.false_positive
+    if not (negatives if name in {"specificity", "npv"} else positives):
+        return math.nan
+    return float(getattr(counts, name))
 
 
 def _three(judged: Judged, repeats: int) -> dict[str, Any]:
@@ -122,7 +131,7 @@ def _three(judged: Judged, repeats: int) -> dict[str, Any]:
         return confusion_matrix(some.labels, some.shares.argmax(1), 3)
 
     measures: dict[str, Callable[[Judged], float]] = {
-        "macro_f1": lambda some: macro_f1(matrix(some)),
+        "macro_f1": lambda some: _whole_macro_f1(matrix(some)),
         "balanced_accuracy": lambda some: balanced_accuracy(matrix(some)),
         "recall_of_third": lambda some: float(recalls(matrix(some))[2]),
         "accuracy": lambda some: float((some.shares.argmax(1) == some.labels).mean()),
@@ -134,6 +143,11 @@ def _three(judged: Judged, repeats: int) -> dict[str, Any]:
         **{name: measure(judged) for name, measure in measures.items()},
         "intervals": {name: _interval(judged, m, repeats) for name, m in measures.items()},
     }
+
+
+def _whole_macro_f1(matrix: NDArray[np.int64]) -> float:
+    """Macro F1 where every class has an example; else it would mix different classes."""
+    return macro_f1(matrix) if matrix.sum(1).all() else math.nan
 
 
 def _interval(

@@ -121,10 +121,12 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
         console.print(f"going on after epoch {trainer.epochs_done} of {recipe.epochs}")
 
     def told(epoch: Epoch) -> None:
+        validation = ""
+        if len(parts.validation):
+            best = "  best" if epoch.best else ""
+            validation = f"  validation {epoch.validation_loss:.4f}, {epoch.validation_right:.2%} right{best}"
         console.print(
-            f"epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.4f}  "
-            f"validation {epoch.validation_loss:.4f}, {epoch.validation_right:.2%} right"
-            + ("  best" if epoch.best else ""),
+            f"epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.4f}" + validation,
             highlight=False,
         )
         with writing(folder.path):

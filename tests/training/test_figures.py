@@ -44,6 +44,8 @@ def test_what_is_not_defined_is_none_in_json() -> None:
     """No face of a class, no figure of it."""
     told = figures(_judged([1, 1], [1, 1]), repeats=5)
     assert told["two_classes"]["specificity"] is None
+    assert told["two_classes"]["npv"] is None
+    assert told["three_classes"]["macro_f1"] is None
     assert "NaN" not in json.dumps(told)
 
 

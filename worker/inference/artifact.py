@@ -3,7 +3,7 @@
     manifest.json         what it is, how its input is cut, digests of the other files
     model.onnx            runs on the CPU
     weights.safetensors   runs on CUDA; training starts from it
-    test-pictures.txt     the pictures that training never saw, names only
+    test-pictures.txt     pictures of the first source that training never saw, names only
     README.md             the model card
 
 Nothing in it is ever unpickled. The artifact's digest covers the manifest, which holds the
