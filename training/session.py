@@ -123,8 +123,10 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
     def told(epoch: Epoch) -> None:
         validation = ""
         if len(parts.validation):
-            best = "  best" if epoch.best else ""
-            validation = f"  validation {epoch.validation_loss:.4f}, {epoch.validation_right:.2%} right{best}"
+            validation = (
+                f"  validation {epoch.validation_loss:.4f}, {epoch.validation_right:.2%} right"
+                + ("  best" if epoch.best else "")
+            )
         console.print(
             f"epoch {epoch.number}/{recipe.epochs}  loss {epoch.train_loss:.4f}" + validation,
             highlight=False,
