@@ -104,6 +104,12 @@ class Watched:
         self.page.goto(url, wait_until="load")
         return self.page
 
+    def another(self, url: str) -> Page:
+        """One more window of the same browser."""
+        page = self._context.new_page()
+        page.goto(url, wait_until="load")
+        return page
+
     def wait(self, expression: str) -> None:
         """Wait until that JavaScript is true on the page, whose policy forbids eval."""
         ends_s = time.monotonic() + DEADLINE_MS / 1000

@@ -318,6 +318,19 @@ def test_token_that_changed_is_told_on_an_open_page(browser: Browser) -> None:
             watched.shown("#link", "asks for its token anew")
 
 
+def test_many_windows_of_one_browser_all_show_the_page(browser: Browser) -> None:
+    """A browser has six connections to a worker; streams leave some of them to the others."""
+    with serving(venue()) as server, Watched(browser) as watched:
+        watched.open(server.address)
+        watched.shown("#link", "Live")
+        more = [watched.another(server.address) for _ in range(6)]
+        for page in more:
+            page.locator(".tile").first.wait_for()
+        more[-1].locator("#link").filter(has_text="3 other windows of this browser").wait_for()
+        assert server._hub.streams < 6
+    assert watched.faults == []
+
+
 def test_hidden_page_costs_nothing(browser: Browser) -> None:
     """A tab in the background gives its stream back; in front again, it goes on."""
     view = venue()

@@ -6,6 +6,9 @@ const SILENCE_MS = 8_000;
 const POLL_MS = 10_000;
 const POLLS_BEFORE_NEXT_TRY = 3;
 
+const LIVE_WINDOWS = 3;
+const ROLL_CALL_MS = 250;
+
 const jitter = (ms) => ms * (0.5 + Math.random());
 
 /**
@@ -17,6 +20,7 @@ export function follow({ onState, onHours, onLink }) {
   let attempt = null;
   let timer = 0;
 
+  const windows = new Windows();
   const told = { state: onState, hours: onHours ?? (() => {}) };
 
   function later(ms, next) {
@@ -29,11 +33,17 @@ export function follow({ onState, onHours, onLink }) {
     if (document.hidden) return;
     const mine = new AbortController();
     attempt = mine;
+    if ((await windows.othersLive()) >= LIVE_WINDOWS) {
+      if (attempt === mine) slowly(`${LIVE_WINDOWS} other windows of this browser follow live.`);
+      return;
+    }
+    if (attempt !== mine) return;
     const watchdog = quietAlarm(() => mine.abort());
+    windows.live = true;
     try {
       const answer = await fetch("/api/live", { signal: mine.signal });
       if (answer.status === 401) return refused();
-      if (answer.status === 503) return await slowly(answer);
+      if (answer.status === 503) return slowly((await answer.text()).trim());
       if (!answer.ok) throw new Error(`it answered ${answer.status}`);
       for await (const [kind, data] of messages(answer.body)) {
         watchdog.calm();
@@ -45,6 +55,7 @@ export function follow({ onState, onHours, onLink }) {
     } catch (error) {
       if (attempt === mine) lost(error);
     } finally {
+      windows.live = false;
       watchdog.stop();
     }
   }
@@ -65,8 +76,7 @@ export function follow({ onState, onHours, onLink }) {
     later(jitter(LONGEST_WAIT_MS), stream);
   }
 
-  async function slowly(answer) {
-    const reason = (await answer.text()).trim();
+  function slowly(reason) {
     onLink({ kind: "slow", text: `${reason} Until then this page asks every few seconds.` });
     poll(POLLS_BEFORE_NEXT_TRY);
   }
@@ -97,6 +107,32 @@ export function follow({ onState, onHours, onLink }) {
     }
   });
   stream();
+}
+
+/**
+ * The windows of this browser that show this worker. A browser opens six connections to one address,
+ * and a stream takes one of them for as long as it lasts: were all six streams, nothing would load.
+ */
+class Windows {
+  #channel = new BroadcastChannel("maskwatch-live");
+  #answers = 0;
+  live = false;
+
+  constructor() {
+    this.#channel.onmessage = ({ data }) => {
+      if (data === "who") {
+        if (this.live) this.#channel.postMessage("I");
+      } else this.#answers += 1;
+    };
+  }
+
+  /** How many others hold a stream. */
+  async othersLive() {
+    this.#answers = 0;
+    this.#channel.postMessage("who");
+    await new Promise((done) => setTimeout(done, ROLL_CALL_MS));
+    return this.#answers;
+  }
 }
 
 /** Calls `alarm` when `calm` was not called for too long. */

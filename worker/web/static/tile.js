@@ -107,7 +107,7 @@ export class Pictures {
   #loading = 0;
   #observer;
 
-  constructor({ atOnce = 3, everyMs = 200 } = {}) {
+  constructor({ atOnce = 3, everyMs = 100 } = {}) {
     this.atOnce = atOnce;
     this.#observer = new IntersectionObserver(
       (entries) => {
