@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.augment import INCORRECT, MASKED
 from training.batches import plain_crops
 from training.calibrate import (
     COST_OF_FALSE_MASK,
@@ -73,7 +74,8 @@ def parts_of(recipe: Recipe, folders: Sequence[Path]) -> Parts:
     Raises:
         ConfigError: a folder is not prepared, or a part is empty.
     """
-    faces = joined([load_faces(folder) for folder in folders]).of_classes(recipe.classes)
+    faces = joined([load_faces(folder) for folder in folders])
+    faces = faces.relabelled(MASKED, INCORRECT, recipe.below_nose).of_classes(recipe.classes)
     faces = _where(faces, [f.picture not in recipe.excluded.get(f.source, ()) for f in faces])
     if recipe.split == "face":
         by_face = parts_by_face(len(faces), recipe.seed)

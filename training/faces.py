@@ -11,8 +11,8 @@ look, as a detector would. A prepared folder holds
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,22 @@ class Faces(Sequence[Face]):
     def of_part(self, part: Part, seed: int = 0) -> Faces:
         """Those whose picture belongs to a part."""
         return Faces([f for f in self._records if f.part(seed) == part], self._pixels)
+
+    def relabelled(self, before: int, after: int, pictures: Mapping[str, Collection[str]]) -> Faces:
+        """The same with another label for the faces of one class in some pictures.
+
+        Args:
+            before: label that is changed.
+            after: label that it becomes.
+            pictures: stems by source.
+        """
+        records = [
+            replace(face, label=after)
+            if face.label == before and face.picture in pictures.get(face.source, ())
+            else face
+            for face in self._records
+        ]
+        return Faces(records, self._pixels)
 
     def of_classes(self, classes: int) -> Faces:
         """Those of the first so many classes."""

@@ -82,3 +82,13 @@ def test_classes_are_drawn_in_their_shares(faces: Faces, tiny: Recipe) -> None:
 def test_plain_crops_have_the_rule_s_size(faces: Faces) -> None:
     """One a face."""
     assert plain_crops(faces, CropRule(32, 0.2)).shape == (len(faces), 32, 32, 3)
+
+
+def test_faces_can_be_relabelled_by_picture(faces: Faces) -> None:
+    """Only those of the class, and only in the pictures that are named."""
+    masked = next(face for face in faces if face.label == 1)
+    again = faces.relabelled(1, 2, {masked.source: [masked.picture]})
+    changed = [i for i in range(len(faces)) if faces[i].label != again[i].label]
+    assert changed
+    assert all(faces[i].picture == masked.picture and again[i].label == 2 for i in changed)
+    assert len(faces.relabelled(1, 2, {"other": [masked.picture]})) == len(faces)
