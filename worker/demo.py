@@ -10,8 +10,11 @@ from worker.config import Redis as RedisSettings
 from worker.output.embedded import embedded_redis
 from worker.output.tail import follow, line
 from worker.service import Service
+from worker.venue import Zone
 
 CAMERAS = ("entrance", "hall")
+COUNTER = [(0.42, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
+"""Where the demo's violations are told of: the right half of what each camera sees."""
 
 
 def demo_settings(redis_url: str, *, cameras: int, port: int) -> Settings:
@@ -21,6 +24,7 @@ def demo_settings(redis_url: str, *, cameras: int, port: int) -> Settings:
         worker=Worker(worker_id="demo", schemes=["demo"]),
         defaults=CameraDefaults(),
         cameras={name: Camera(url=f"demo:{name}") for name in names},
+        zones={"counter": Zone(cameras=dict.fromkeys(names, COUNTER))},
         redis=RedisSettings(url=redis_url),
         http=Http(port=port),
     )

@@ -141,7 +141,8 @@ def test_each_type_has_a_line() -> None:
         "gap": "11:33:20.125  hall          not watched for 60.0 s (timeout)",
         "loss": "11:33:20.125  hall          "
         "110 events of frames lost, seq 110 to 219 (queue_full)",
-        "rule": "11:33:20.125  all           too few masks in till: 75% of 8, limit 90%",
+        "rule": "11:33:20.125  all           too few masks in till: 75% of 8 with a mask, "
+        "limit 90%",
         "compliance": "11:33:20.125  all           compliance of till: 75% of 8 with a mask, "
         "blind for 12 s",
     }

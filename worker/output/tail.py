@@ -228,25 +228,23 @@ def _loss(document: Mapping[str, Any]) -> str:
 
 
 def _compliance(document: Mapping[str, Any]) -> str:
-    rate = document["rate"]
-    judged = document["denominator"]
-    share = f"no rate, {judged} judged" if rate is None else f"{rate:.0%} of {judged}"
-    return f"compliance of {_zone(document)}: {share} with a mask{_blind(document)}"
+    blind = f", blind for {document['blind_s']:.0f} s" if document["blind_s"] else ""
+    return f"compliance of {_zone(document)}: {_rate(document)}{blind}"
 
 
 def _rule(document: Mapping[str, Any]) -> str:
-    rate = document["rate"]
-    share = "no rate" if rate is None else f"{rate:.0%} of {document['denominator']}"
     ended = f" ends ({document['end_reason']})" if document["phase"] == "end" else ""
-    return f"too few masks in {_zone(document)}{ended}: {share}, limit {document['limit']:.0%}"
+    told = f"{_rate(document)}, limit {document['limit']:.0%}"
+    return f"too few masks in {_zone(document)}{ended}: {told}"
 
 
 def _zone(document: Mapping[str, Any]) -> str:
     return "all cameras" if document["zone"] == "all" else str(document["zone"])
 
 
-def _blind(document: Mapping[str, Any]) -> str:
-    return f", blind for {document['blind_s']:.0f} s" if document["blind_s"] else ""
+def _rate(document: Mapping[str, Any]) -> str:
+    rate, judged = document["rate"], document["denominator"]
+    return f"{judged} judged, no rate" if rate is None else f"{rate:.0%} of {judged} with a mask"
 
 
 _TELL: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
