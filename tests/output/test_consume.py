@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -13,12 +15,14 @@ from typing import Any
 import pytest
 import redis
 from output.rig import MODEL, PERIOD, wait_for
-from output.stream import LATER_RUN, RUN, Stream, read_all, seqs
+from output.stream import LATER_RUN, RUN, Clock, Stream, carry, read_all, seqs
 from service.redis_server import client_of, kill
 
 from worker.errors import ConfigError
+from worker.output import broker
 from worker.output.broker import BrokerFaultError
 from worker.output.consume import (
+    AsyncConsumer,
     Consumer,
     Delivery,
     EventsLost,
@@ -31,9 +35,13 @@ from worker.output.consume import (
     Trimmed,
     UnknownSchema,
     Unreadable,
+    _raw_replies,
 )
+from worker.output.delivery import Reading
 from worker.output.embedded import RedisServer
 from worker.output.event import EventMaker, Loss
+from worker.output.group import Member
+from worker.output.sequence import Marks
 
 DOCUMENTS = sorted((Path(__file__).parent / "documents").glob("*.json"))
 FRAMES = "maskwatch:frames:hall"
@@ -390,6 +398,58 @@ def test_a_camera_that_appears_later_is_read_from_its_beginning(
         got = [next(consumer) for _ in range(2)]
     thread.join(5)
     assert [delivery.event.camera_id for delivery in got] == ["yard", "yard"]
+
+
+def test_an_awaiting_consumer_may_be_cancelled(stream: Stream, shared_redis: RedisServer) -> None:
+    """As ``wait_for`` does; nothing gets lost, and nothing comes out of order."""
+    got: list[int] = []
+
+    async def read() -> None:
+        options: dict[str, Any] = {"group": "door", "name": "a", "start": "oldest"}
+        async with AsyncConsumer(shared_redis.url, **options) as consumer:
+            for n in range(3):
+                stream.frames(20)
+                while len(got) < 20 * (n + 1):
+                    with contextlib.suppress(TimeoutError):
+                        delivery = await asyncio.wait_for(anext(consumer), 0.3)
+                        got.append(delivery.event.seq)
+                        delivery.ack()
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(anext(consumer), 0.3)
+
+    asyncio.run(read())
+    assert got == list(range(60))
+
+
+def test_what_waits_here_is_not_left_behind(stream: Stream, shared_redis: RedisServer) -> None:
+    """Slow work keeps its hold on what was read; what another took meanwhile is let go."""
+    clock = Clock()
+    reading = Reading("maskwatch", "door", "slow", ["frames"], None, "oldest", 60.0, None, 10)
+    member = Member(reading, print, clock=clock)
+    stream.frames(4)
+    with broker.client(broker.settings_of(shared_redis.url), "test") as client:
+        _raw_replies(client)
+        carry(client, member.turn())
+        first = member.next()
+        ids = [entry[0] for entry in stream.client.xrange(FRAMES)]  # type: ignore[union-attr]
+        stream.client.xclaim(FRAMES, "door", "slow", 0, ids, idle=50_000)
+        stream.client.xclaim(FRAMES, "door", "quick", 0, [ids[2]])
+        clock.now_s += 30
+        carry(client, member.upkeep())
+    rest = [member.next(), member.next(), member.next()]
+    assert [d and d.event.seq for d in (first, *rest)] == [0, 1, 3, None]
+    idle: Any = stream.client.xpending_range(FRAMES, "door", "-", "+", 10, "slow")
+    assert [p["time_since_delivered"] < 30_000 for p in idle] == [False, True, True]
+
+
+def test_memory_is_bounded() -> None:
+    """Marks of cameras that are no more do not pile up; those in use stay."""
+    marks = Marks(remembered=10)
+    for seq in range(100):
+        marks.note(("frames", f"camera-{seq}", RUN), seq)
+        marks.note(("frames", "hall", RUN), seq)
+    assert len(marks._highest) <= 10
+    assert marks.highest(("frames", "hall", RUN)) == 99
 
 
 def test_redis_may_go_and_come(own_redis: RedisServer) -> None:

@@ -212,7 +212,7 @@ class _AnyConsumer:
         if reason != self._reason:
             log.warning("%s; waiting for it", sentence)
         self._reason = reason
-        self._member.interrupted()
+        self._member.disconnected()
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, PAUSE_S[1])
         return pause_s
 
@@ -266,6 +266,9 @@ class Consumer(_AnyConsumer):
                 self._works()
             except broker.FAULTS as error:
                 self._stop.wait(self._failed(error))
+            except BaseException:
+                self._member.broken_off()  # perhaps in the middle of a reply
+                raise
         raise StopIteration
 
     def stop(self) -> None:
@@ -326,6 +329,9 @@ class AsyncConsumer(_AnyConsumer):
                 pause_s = self._failed(error)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), pause_s)
+            except BaseException:
+                self._member.broken_off()  # cancelled, perhaps in the middle of a reply
+                raise
         raise StopAsyncIteration
 
     def stop(self) -> None:

@@ -36,6 +36,7 @@ from worker.output.notices import (
     UnknownSchema,
 )
 from worker.output.sequence import Marks, Place
+from worker.output.streams import Streams
 from worker.output.wire import Event, GapEvent, LossEvent, Stream
 from worker.venue import EVERYWHERE
 
@@ -54,7 +55,6 @@ AGAIN_EVENTS = 100
 HELD = 50_000
 """Entries that are remembered as handed out and not acknowledged."""
 
-LOOK_FOR_STREAMS_S = 2.0
 LOOK_FOR_TRIMMED_S = 5.0
 CLAIM_EVERY_S = 5.0
 ACK_EVENTS = 200
@@ -105,7 +105,8 @@ class Member:
         self._held: dict[Ref, None] = {}
         self._cursors: dict[bytes, bytes] = {}
         self._resumed: dict[bytes, bytes] = {}
-        self._looked_s = self._checked_s = self._claimed_s = _NEVER
+        self._streams = Streams(reading, clock)
+        self._checked_s = self._claimed_s = _NEVER
         self._acknowledged_s = self._filled_s = _NEVER
 
     # What the consumer does with it.
@@ -118,7 +119,11 @@ class Member:
                 self.tally.delivered += 1
                 self.tally.redelivered += item.redelivered
                 return item
-            self._notify(item.notice)
+            try:
+                self._notify(item.notice)
+            except BaseException:
+                self._inbox.appendleft(item)
+                raise
             if item.done is not None:
                 self._done.append(item.done)
         return None
@@ -169,63 +174,24 @@ class Member:
                 self._held.pop(ref, None)
             self.tally.acknowledged += len(batch)
 
-    def interrupted(self) -> None:
-        """The connection broke: what it was bringing is asked for again, and all looked at anew."""
+    def broken_off(self) -> None:
+        """A turn was not finished: what it was bringing is asked for again."""
         self._resumed = dict.fromkeys(self._cursors, _BEGINNING)
-        self._looked_s = self._checked_s = _NEVER
+
+    def disconnected(self) -> None:
+        """The connection broke: as above, and all is looked at anew, for much may have changed."""
+        self.broken_off()
+        self._streams.look_again()
+        self._checked_s = _NEVER
 
     @property
     def unacknowledged(self) -> int:
         """Entries that are done with and that Redis was not told of yet."""
         return len(self._done)
 
-    # Which streams there are; the group exists on each.
-
     def _look_for_streams(self) -> Talk[None]:
-        if self._clock() - self._looked_s < LOOK_FOR_STREAMS_S:
-            return
-        reading = self._reading
-        first_time = not self._cursors
-        keys = {f"{reading.prefix}:{name}".encode() for name in reading.streams if name != "frames"}
-        if "frames" in reading.streams:
-            keys |= yield from self._frame_keys()
-        fresh = sorted(keys - self._cursors.keys())
-        # A stream that appears later is read from its beginning, or its first events were missed.
-        at_end = first_time and reading.start == "new"
-        if at_end:
-            for key in fresh:
-                at_end = at_end and (yield from group_of(key, self._group)) is None
-        for key in fresh:
-            yield from self._join(key, at_end=at_end)
-        self._looked_s = self._clock()
-
-    def _frame_keys(self) -> Talk[set[bytes]]:
-        reading = self._reading
-        if reading.cameras is not None:
-            return {f"{reading.prefix}:frames:{camera}".encode() for camera in reading.cameras}
-        found: set[bytes] = set()
-        pattern = f"{reading.prefix}:frames:*"  # no character of a prefix has a meaning in it
-        cursor = b"0"
-        while True:
-            cursor, keys = yield ("SCAN", cursor, "MATCH", pattern, "COUNT", 10_000)
-            found.update(keys)
-            if cursor == b"0":
-                return found
-
-    def _join(self, key: bytes, *, at_end: bool) -> Talk[None]:
-        """Make the group where it is missing; two members that do so at once do no harm."""
-        stream = (yield from stream_of(key)) if at_end else None
-        last, added = (
-            (stream[b"last-generated-id"], stream.get(b"entries-added")) if stream else (b"0", None)
-        )
-        counted = () if added is None else ("ENTRIESREAD", added)
-        try:
-            yield ("XGROUP", "CREATE", key, self._group, last, "MKSTREAM", *counted)
-        except redis.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
-        yield ("XGROUP", "CREATECONSUMER", key, self._group, self._name)
-        self._cursors[key] = self._resumed[key] = _BEGINNING
+        for key in (yield from self._streams.look()):
+            self._cursors[key] = self._resumed[key] = _BEGINNING
 
     # What is lost.
 
@@ -237,7 +203,8 @@ class Member:
             stream = yield from stream_of(key)
             group = None if stream is None else (yield from group_of(key, self._group))
             if stream is None or group is None:
-                yield from self._join(key, at_end=False)
+                yield from self._streams.join(key)
+                self._cursors[key] = self._resumed[key] = _BEGINNING
                 self._tell(GroupLost(key.decode(), self._reading.group))
                 continue
             trimmed = yield from trimmed_unread(key, stream, group)
@@ -323,7 +290,7 @@ class Member:
         standing = self._marks.place(place, event.seq)
         if standing == "repeated":
             self.tally.repeated += 1
-            self._done.append((key, entry_id))
+            self._drop((key, entry_id))
             return
         if standing == "jump":
             yield from self._tell_hole(key, entry_id, event)
@@ -332,19 +299,17 @@ class Member:
 
     def _event(self, key: bytes, entry_id: bytes, fields: Sequence[bytes]) -> AnyEvent | None:
         """The event of an entry; None where it holds none, or one that was not asked for."""
-        self._held[key, entry_id] = None
-        if len(self._held) > HELD:
-            del self._held[next(iter(self._held))]
         found = read_entry(key.decode(), entry_id.decode(), pairs(fields))
         if not isinstance(found, Event):
             self.tally.unreadable += 1
+            self._hold((key, entry_id))
             self._tell(found, (key, entry_id))
             if isinstance(found, UnknownSchema) and found.head is not None:
                 self._marks.note(self._place(key, found.head), found.head.seq)
             return None
         cameras = self._reading.cameras
         if cameras is not None and found.camera_id not in {EVERYWHERE, *cameras}:
-            self._done.append((key, entry_id))
+            self._drop((key, entry_id))
             return None
         return cast("AnyEvent", found)
 
@@ -363,15 +328,27 @@ class Member:
             self._tell(new_run)
         if self._too_old(event):
             self.tally.too_old += 1
-            self._done.append((key, entry_id))
+            self._drop((key, entry_id))
             return
         if isinstance(event, LossEvent):
             self._tell(EventsLost(event))
         elif isinstance(event, GapEvent):
             self._tell(NotWatched(event))
+        self._hold((key, entry_id))
         document = pairs(fields)[b"event"]
         names = key.decode(), entry_id.decode()
         self._inbox.append(Delivery(event, document, *names, redelivered, self._done.append))
+
+    def _drop(self, ref: Ref) -> None:
+        """Nobody is to see this one."""
+        self._hold(ref)
+        self._done.append(ref)
+
+    def _hold(self, ref: Ref) -> None:
+        """This one is not taken up again while it is here or being worked on."""
+        self._held[ref] = None
+        if len(self._held) > HELD:
+            del self._held[next(iter(self._held))]
 
     def _too_old(self, event: Event) -> bool:
         limit_s = self._reading.max_age_s
