@@ -13,8 +13,6 @@ from worker.probe.figures import face_figures
 from worker.probe.reading import Reading
 from worker.probe.verdict import verdict
 
-ALIKE = {"too_small", "blurred", "dark", "bright", "backlit"}
-
 
 def told(*found: Any) -> list[tuple[str, str]]:
     return [(finding.kind, finding.topic) for finding in found]
@@ -95,6 +93,15 @@ def test_damage(transport: str, remedy: str) -> None:
     (finding,) = findings(reading(frames, transport=transport))
     assert (finding.kind, finding.topic) == ("advice", "damage")
     assert remedy in finding.text
+
+
+def test_frames_that_never_came() -> None:
+    """Over UDP a hole between stamps is loss; over TCP a camera that leaves frames out."""
+    frames = [frame for number, frame in enumerate(arrivals()) if number % 20 != 7]
+    (finding,) = findings(reading(frames, transport="udp"))
+    assert (finding.kind, finding.topic) == ("advice", "damage")
+    assert "of the frames never came" in finding.text
+    assert findings(reading(frames)) == []
 
 
 def test_mostly_damage_is_a_fault() -> None:

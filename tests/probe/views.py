@@ -8,8 +8,9 @@ import numpy as np
 
 from worker.config import Camera, Deciding
 from worker.probe.figures import FaceFigures, stream_figures
+from worker.probe.finding import Finding, Limits
 from worker.probe.reading import About, Arrival, Reading
-from worker.probe.verdict import Finding, Limits, judge
+from worker.probe.verdict import judge
 
 GOOD_ABOUT: dict[str, Any] = {
     "codec": "h264",

@@ -19,11 +19,12 @@ from worker.inference import artifact
 from worker.inference.align import CropRule
 from worker.models import default_classifier
 from worker.probe.figures import face_figures, stream_figures
+from worker.probe.finding import Limits
 from worker.probe.looking import look_at, search_px
 from worker.probe.picture import write_picture
 from worker.probe.reading import read
 from worker.probe.report import Probed, as_json, lines
-from worker.probe.verdict import Limits, judge
+from worker.probe.verdict import judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class StreamFigures:
         jitter_ms: how far arrivals lie from an even pace, in 95 of 100 cases.
         longest_gap_s: longest time without a frame.
         damaged: share of frames that are damaged, or built on damage.
+        lost: share of frames that never came, by the gaps between stamps; 0 where they cannot be
+            followed. Cameras that leave frames out by themselves look the same.
         stamps_missing: share of frames without a time stamp.
         stamp_jumps: steps of the stamps by more than ``JUMP_S``, or back.
         drift: how much faster the stamps run than this machine's clock, as a share; None where
@@ -50,6 +52,7 @@ class StreamFigures:
     jitter_ms: float
     longest_gap_s: float
     damaged: float
+    lost: float
     stamps_missing: float
     stamp_jumps: int
     drift: float | None
@@ -119,6 +122,7 @@ def stream_figures(reading: Reading) -> StreamFigures | None:
         jitter_ms=1000 * float(np.quantile(np.abs(lateness_s - np.median(lateness_s)), 0.95)),
         longest_gap_s=float(np.diff(at_s).max()),
         damaged=sum(not arrival.sound for arrival in arrivals) / len(arrivals),
+        lost=0.0 if drift is None else _lost(steady),
         stamps_missing=sum(arrival.stamp_s is None for arrival in steady) / len(steady),
         stamp_jumps=jumps,
         drift=drift,
@@ -168,3 +172,13 @@ def _clock(steady: Sequence[Arrival]) -> tuple[int, float | None, NDArray[np.flo
     at_s = np.array([arrival.at_s for arrival in steady]) - steady[0].at_s
     slope, intercept = np.polyfit(at_s, stamp_s, 1)
     return jumps, float(slope - 1.0), at_s - (stamp_s - intercept) / slope
+
+
+def _lost(steady: Sequence[Arrival]) -> float:
+    """The share of frames that the stamps leave room for and that did not come."""
+    stamps = np.array([arrival.stamp_s for arrival in steady], np.float64)
+    usual_s = float(np.median(np.diff(stamps)))
+    if usual_s <= 0:
+        return 0.0
+    room = round(float(stamps[-1] - stamps[0]) / usual_s) + 1
+    return max(0.0, 1.0 - len(stamps) / room)

@@ -11,8 +11,9 @@ import numpy as np
 
 from worker.errors import WorkError
 from worker.evaluation.draw import Mark, annotate
+from worker.probe.face_findings import BRIGHT_LEVEL, DARK_LEVEL, SOFT
+from worker.probe.finding import Limits
 from worker.probe.looking import Look, Sighting
-from worker.probe.verdict import BRIGHT_LEVEL, DARK_LEVEL, SOFT, Limits
 from worker.records import CLASSES, Box, Decision, Image
 
 VIEW_STONES = 64

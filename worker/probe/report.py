@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from worker.probe.face_findings import face_shares
 from worker.probe.figures import FaceFigures, StreamFigures
+from worker.probe.finding import Finding, Limits
 from worker.probe.reading import Reading
-from worker.probe.verdict import Finding, Limits, Verdict, face_shares, verdict
+from worker.probe.verdict import Verdict, verdict
 
 BAR = 30
 WORDS: dict[Verdict, str] = {
@@ -103,7 +105,7 @@ def _rows(probed: Probed) -> Iterator[tuple[str, str]]:
             "arrival",
             f"first picture after {probed.reading.first_frame_s or 0:.2f} s, jitter "
             f"{stream.jitter_ms:.0f} ms, longest gap {stream.longest_gap_s:.2f} s, damaged "
-            f"{stream.damaged:.1%}",
+            f"{stream.damaged:.1%}, lost {stream.lost:.1%}",
         )
         yield "clock", _clock(stream)
     if faces.pictures:
