@@ -17,7 +17,7 @@ from worker.config_faults import PREFIX, field_at, section_at
 from worker.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("worker", "training", "deploy", "docs", "tests")
+FOLDERS = ("worker", "training", "deploy", "docs", "tests", "examples")
 PAGES = sorted(
     path
     for pattern in ("*.md", "docs/**/*.md", "worker/models/**/*.md")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from output.regenerate import PAGE, page
 
+from worker.output import group
 from worker.output.broker import COMMANDS
 from worker.output.wire import EVENT_TYPES
 
@@ -23,3 +24,8 @@ def test_every_type_has_its_section() -> None:
 def test_the_rights_are_those_that_are_asked_for() -> None:
     """The page grants what the worker's own message names."""
     assert f"~maskwatch:* &maskwatch:* {COMMANDS}\n" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_rights_of_a_consumer_suffice() -> None:
+    """The page grants a consumer what its own message names."""
+    assert f"~maskwatch:* &maskwatch:* {group.COMMANDS}\n" in PAGE.read_text(encoding="utf-8")
