@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import time
@@ -15,6 +16,7 @@ from web.fake_view import FakeView, camera, face, scene
 
 from worker.web import guard
 from worker.web.live import MAX_STREAMS, LiveHub, Once
+from worker.web.preview import Previews
 from worker.web.server import HttpServer
 from worker.web.view import Look
 
@@ -204,3 +206,19 @@ def test_preview_is_encoded_once_for_all_viewers(monkeypatch: pytest.MonkeyPatch
         view.looks["hall"] = Look(2.0, scene(1), [])
         ask()
         assert len(made) == 2
+
+
+def test_preview_is_forgotten_when_nobody_looks_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture does not outlive those who looked at it."""
+    monkeypatch.setattr("worker.web.preview.FORGET_S", 0.0)
+    view = FakeView(camera("hall"))
+    view.looks["hall"] = Look(1.0, scene(), [])
+
+    async def look_and_leave() -> Previews:
+        previews = Previews(view, "pixelated")
+        assert await previews.get("hall")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return previews
+
+    assert asyncio.run(look_and_leave())._kept == {}

@@ -318,6 +318,18 @@ def test_token_that_changed_is_told_on_an_open_page(browser: Browser) -> None:
             watched.shown("#link", "asks for its token anew")
 
 
+def test_page_too_many_asks_slowly_and_says_why(browser: Browser) -> None:
+    """Where no stream is free, the page is told so, and shows the cameras all the same."""
+    with serving(venue()) as server, Watched(browser) as watched:
+        server._hub._max_streams = 0
+        page = watched.open(server.address)
+        watched.shown("#link", "As many pages follow this worker live as may")
+        watched.wait("document.querySelectorAll('.tile').length === 5")
+        watched.wait("document.querySelector('.tile .bar').getAttribute('d').length > 100")
+        assert page.locator("body.stale").count() == 0
+        watched.screenshot("slow")
+
+
 def test_many_windows_of_one_browser_all_show_the_page(browser: Browser) -> None:
     """A browser has six connections to a worker; streams leave some of them to the others."""
     with serving(venue()) as server, Watched(browser) as watched:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from typing import Any
 from urllib.parse import urlencode
 
 from starlette.datastructures import MutableHeaders
@@ -129,10 +128,10 @@ class Guard:
         return answer.headers["set-cookie"]
 
 
-def busy(why: str, **headers: Any) -> Response:
+def busy(why: str) -> Response:
     """The answer when there is no room; says when to come again."""
     return PlainTextResponse(
         f"{why[0].upper()}{why[1:]}; come again in {RETRY_S} seconds.\n",
         503,
-        {"Retry-After": str(RETRY_S), **headers},
+        {"Retry-After": str(RETRY_S)},
     )

@@ -42,6 +42,9 @@ WORDS: dict[Label, str] = {
 PREVIEW_EVERY_S = 0.9
 """A camera's preview is made so often at most, however many look at it."""
 
+FORGET_S = 10.0
+"""A preview is kept for so long."""
+
 
 def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "clear"]) -> bytes:
     """A JPEG of a frame with its faces boxed.
@@ -128,7 +131,13 @@ class Previews:
                 return None
             jpeg = await run_in_threadpool(preview, look.image, look.faces, self._show)
             self._kept[camera_id] = look.at, self._clock(), jpeg
+            asyncio.get_running_loop().call_later(FORGET_S, self._forget, camera_id, look.at)
             return jpeg
+
+    def _forget(self, camera_id: str, at: float) -> None:
+        """No picture is kept once nobody looks any more."""
+        if camera_id in self._kept and self._kept[camera_id][0] == at:
+            del self._kept[camera_id]
 
     def _fresh(self, camera_id: str) -> bytes | None:
         kept, look = self._kept.get(camera_id), self._view.last_look(camera_id)
