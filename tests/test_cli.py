@@ -168,6 +168,23 @@ def test_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     process.wait(30)
 
 
+def test_demo_ends_when_its_reader_leaves() -> None:
+    """In `maskwatch demo | head -1` the demo ends in order, and its server with it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker", "demo", "--port", "0", "--cameras", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith("live page")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait(60)
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Who asks for it sees where an error comes from."""
     from worker.errors import ConfigError

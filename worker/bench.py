@@ -245,6 +245,8 @@ def decode_floor(clip: Path) -> Floor:
             frames = sum(1 for packet in container.demux(stream) if packet.size)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ConfigError(f"--clip {clip} is no video that can be read; name another") from error
+    if frames < 2:
+        raise ConfigError(f"--clip {clip} is a single picture; name a video")
     by = "ffmpeg" if shutil.which("ffmpeg") else "PyAV"
     runs = [_decode_once(clip) for _ in range(FLOOR_RUNS)]
     return Floor(float(np.median(runs)) / frames, fps, by)

@@ -38,7 +38,7 @@ def run_demo(
     redis_port: int,
     say: Callable[[str], None],
 ) -> dict[str, int]:
-    """Run the demo until ``seconds`` are over or a signal comes.
+    """Run the demo until ``seconds`` are over, a signal comes, or nobody reads what it says.
 
     Returns:
         Faces seen, by label.
@@ -47,7 +47,7 @@ def run_demo(
     with embedded_redis(port=redis_port) as server:
         service = Service(
             demo_settings(server.url, cameras=cameras, port=port),
-            on_started=lambda address: say(
+            on_started=lambda address: tell(
                 f"live page  {address}/\n"
                 f"metrics    {address}/metrics\n"
                 f"events     redis-cli -u {server.url} XREAD BLOCK 0 "
@@ -58,9 +58,15 @@ def run_demo(
         service.obey_signals()
         reading_ends = threading.Event()
 
+        def tell(text: str) -> None:
+            try:
+                say(text)
+            except BrokenPipeError:  # the reader has gone, as in `| head`
+                service.stop()
+
         def read() -> None:
             for event in follow(server.url, prefix="maskwatch", stop=reading_ends):
-                say(line(event))
+                tell(line(event))
                 for label, count in event.get("counts", {}).items():
                     totals[label] = totals.get(label, 0) + count
 

@@ -156,10 +156,7 @@ def explain(
         return error.reason, f"{where}: {error}"
     match error:
         case redis.AuthenticationError():
-            return "unauthorised", (
-                f"{where} does not accept the user or the password; "
-                "check redis.username and redis.password"
-            )
+            return "unauthorised", _login(where, settings)
         case redis.ResponseError():
             return _refusal(error, where, f"~{settings.prefix}:* &{settings.prefix}:* {commands}")
         case redis.TimeoutError() | TimeoutError():
@@ -168,6 +165,17 @@ def explain(
             return "not_redis", f"what answers at {settings.address} does not speak Redis"
         case _:
             return _broken_connection(error, where)
+
+
+def _login(where: str, settings: RedisSettings) -> str:
+    if settings.password is None and "@" not in settings.url:
+        return (
+            f"{where} asks for a password; set redis.password_file, and redis.username where it "
+            "has users"
+        )
+    return (
+        f"{where} does not accept the user or the password; check redis.username and redis.password"
+    )
 
 
 def _refusal(error: redis.ResponseError, where: str, rights: str) -> tuple[FaultReason, str]:
