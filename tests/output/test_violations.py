@@ -58,14 +58,21 @@ def face(number: int, decision: Decision) -> Face:
 def test_one_begins_once_it_has_lasted() -> None:
     """Not with the first frame, but it is told since when it really is."""
     scene = Scene()
-    assert scene.step(0.0, BARE) == []
-    assert scene.step(1.9, BARE) == []
-    [change] = scene.step(2.0, BARE)
+    assert scene.step(5.0, BARE) == []
+    assert scene.step(6.9, BARE) == []
+    [change] = scene.step(7.0, BARE)
     assert change.phase == "start"
     violation = change.violation
     assert (violation.kind, violation.track, violation.zone) == ("without_mask", 1, "till")
-    assert (violation.started_at, violation.duration_s, violation.score) == (1_000.0, 2.0, 0.9)
+    assert (violation.started_at, violation.duration_s, violation.score) == (1_005.0, 2.0, 0.9)
     assert scene.watch.active == (violation,)
+
+
+def test_scores_at_the_bounds_are_enough() -> None:
+    """What is configured is the least that is asked for."""
+    enough, kept = Decision("without_mask", 0.8), Decision("without_mask", 0.5)
+    steps = [(0, enough), (2, enough), *((n, kept) for n in range(3, 10))]
+    assert Scene().told(*steps) == [(2, "start", None)]
 
 
 @pytest.mark.parametrize("doubt", [MASKED, UNKNOWN, WRONG, Decision("without_mask", 0.79)])
