@@ -41,6 +41,7 @@ from worker.output.delivery import Reading
 from worker.output.embedded import RedisServer
 from worker.output.event import EventMaker, Loss
 from worker.output.group import Member
+from worker.output.inspection import trimmed_unread
 from worker.output.sequence import Marks
 
 DOCUMENTS = sorted((Path(__file__).parent / "documents").glob("*.json"))
@@ -450,6 +451,29 @@ def test_memory_is_bounded() -> None:
         marks.note(("frames", "hall", RUN), seq)
     assert len(marks._highest) <= 10
     assert marks.highest(("frames", "hall", RUN)) == 99
+
+
+def test_keys_of_others_do_no_harm(stream: Stream, shared_redis: RedisServer) -> None:
+    """One that only looks like a stream of frames is left alone."""
+    stream.client.set("maskwatch:frames:text", "no stream")
+    stream.client.execute_command("XADD", b"maskwatch:frames:\xff", "*", "a", "b")
+    stream.frames(1)
+    got, notices = read_all(shared_redis)
+    assert seqs(got) == [0]
+    assert notices == []
+
+
+def test_a_server_that_does_not_count_tells_of_trimming_without_a_number() -> None:
+    """Before Redis 7, whose XINFO has neither what was added nor what was read."""
+    talk = trimmed_unread(
+        b"k",
+        {b"first-entry": [b"9-0", []], b"last-generated-id": b"12-0", b"length": 4},
+        {b"name": b"door", b"last-delivered-id": b"3-0"},
+    )
+    assert next(talk) == ("XGROUP", "SETID", b"k", b"door", b"8-%d" % ((1 << 64) - 1))
+    with pytest.raises(StopIteration) as end:
+        talk.send(b"OK")
+    assert end.value.value == Trimmed("k", None)
 
 
 def test_redis_may_go_and_come(own_redis: RedisServer) -> None:

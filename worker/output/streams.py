@@ -79,7 +79,8 @@ class Streams:
         pattern = f"{reading.prefix}:frames:*"  # no character of a prefix has a meaning in it
         cursor = b"0"
         while True:
-            cursor, keys = yield ("SCAN", cursor, "MATCH", pattern, "COUNT", 10_000)
-            found.update(keys)
+            scan = ("SCAN", cursor, "MATCH", pattern, "COUNT", 10_000, "TYPE", "stream")
+            cursor, keys = yield scan
+            found.update(key for key in keys if key.isascii())  # others are not a worker's
             if cursor == b"0":
                 return found
