@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -100,8 +101,26 @@ def read(
     """
     pace = {"realtime": True} if camera.scheme == "file" else {}
     session = _Session(clock or SystemClock(), seconds)
-    session.follow(camera.model_copy(update={"keyframes_only": False, **pace}), opener)
+    watched = camera.model_copy(update={"keyframes_only": False, **pace})
+    _interruptible(lambda: session.follow(watched, opener))
     return session.reading
+
+
+def _interruptible(work: Callable[[], None]) -> None:
+    """Do it on a thread of its own: Ctrl-C is not heard inside FFmpeg, which may hang."""
+    faults: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 (raised again, on the thread that waits)
+            faults.append(error)
+
+    thread = threading.Thread(target=run, name="probe", daemon=True)
+    thread.start()
+    thread.join()
+    if faults:
+        raise faults[0]
 
 
 class _Session:
