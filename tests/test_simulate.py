@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -14,7 +16,7 @@ from output.stream import read_all
 from service.redis_server import _shared_server, shared_redis
 
 from worker.crowd import Crowd
-from worker.errors import ConfigError
+from worker.errors import ConfigError, WorkError
 from worker.faulty import FAULTS, FaultySink
 from worker.output.broker import settings_of
 from worker.output.consume import (
@@ -28,7 +30,7 @@ from worker.output.consume import (
 )
 from worker.output.embedded import RedisServer
 from worker.output.event import Event, EventMaker
-from worker.simulate import Plan, Simulation, faults_named
+from worker.simulate import Plan, Simulation, faults_named, run_simulation
 
 __all__ = ["_shared_server", "shared_redis"]
 
@@ -161,3 +163,25 @@ def test_a_fault_that_is_none_is_refused() -> None:
     assert faults_named(["late", "hole"]) == ("hole", "late")
     with pytest.raises(ConfigError, match="hole, duplicate"):
         faults_named(["flood"])
+
+
+def test_the_command_needs_nothing_but_python() -> None:
+    """It publishes to a Redis of its own and says what came of it."""
+    options = ["--embedded", "--seconds", "0.5", "--rate", "100", "--fault", "duplicate"]
+    result = subprocess.run(
+        [sys.executable, "-m", "worker", "simulate", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "published" in result.stdout
+
+
+def test_a_redis_that_takes_nothing_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever builds on the events learns that there were none."""
+    monkeypatch.setattr("worker.simulate.DRAIN_S", 0.1)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    settings = settings_of("redis://127.0.0.1:1/0")
+    with pytest.raises(WorkError, match="is it running"):
+        run_simulation(Plan(rate=50, seconds=0.2), settings, lambda _text: None)

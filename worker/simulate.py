@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from worker.config import Redis as RedisSettings
 from worker.crowd import HEIGHT, WIDTH, Crowd
-from worker.errors import ConfigError
+from worker.errors import ConfigError, WorkError
 from worker.faulty import FAULTS, Fault, FaultySink
 from worker.output.compliance import Compliance
 from worker.output.event import Event, EventMaker, TrackSummary, new_run_id
@@ -38,7 +38,7 @@ LATE_S = 2.0
 DOWN_S = 2.0
 HEARTBEAT_S = 5.0
 TICK_S = 0.01
-DRAIN_S = 30.0
+DRAIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,6 @@ class Totals:
         told += [", ".join(f"{count} {kind}" for kind, count in self.sent.most_common())]
         if self.faults:
             told += ["faults " + ", ".join(f"{n} {name}" for name, n in self.faults.items())]
-        if self.gone:
-            told += [f"lost {sum(self.gone.values())}, since Redis did not take them"]
         return "\n".join(told)
 
 
@@ -170,7 +168,9 @@ class Simulation:
             now_s=0.0,
             now=now,
         )
-        self._next_fault_s = dict.fromkeys(plan.faults, 0.0)
+        self._next_fault_s = {
+            fault: self._chance.uniform(*plan.fault_every_s) / 2 for fault in plan.faults
+        }
         self._beat_s = self._ticked_s = -HEARTBEAT_S
         self._life: _Life
 
@@ -332,7 +332,12 @@ def faults_named(names: Iterable[str]) -> tuple[Fault, ...]:
 
 
 def run_simulation(plan: Plan, settings: RedisSettings, say: Callable[[str], None]) -> Totals:
-    """Run to the end of the plan's time, or until Ctrl-C or SIGTERM, and say what came of it."""
+    """Run to the end of the plan's time, or until Ctrl-C or SIGTERM, and say what came of it.
+
+    Raises:
+        ConfigError: the address cannot be used.
+        WorkError: Redis did not take everything.
+    """
     simulation, stop = Simulation(plan, settings), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -342,4 +347,9 @@ def run_simulation(plan: Plan, settings: RedisSettings, say: Callable[[str], Non
     )
     totals = simulation.run(stop)
     say(str(totals))
+    if totals.gone:
+        raise WorkError(
+            f"{sum(totals.gone.values())} events were lost, since Redis at {settings.address} did "
+            "not take them; is it running?"
+        )
     return totals
