@@ -156,6 +156,8 @@ def test_periods_are_aligned_to_the_clock() -> None:
     assert (first.start, first.end, first.duration_s) == (T0 + 17.5, T0 + 60, 42.5)
     second = of.tick(102.7, T0 + 120.2)[0]
     assert (second.start, second.end, second.duration_s) == (T0 + 60, T0 + 120, pytest.approx(60.2))
+    third = of.tick(162.5, T0 + 180)[0]
+    assert (third.start, third.end, third.duration_s) == (T0 + 120, T0 + 180, pytest.approx(59.8))
 
 
 @pytest.mark.parametrize("jump_s", [-3_600.0, 3_600.0])
@@ -179,6 +181,7 @@ def test_the_end_cuts_the_period_short() -> None:
     till = of.flush(12.5, T0 + 12.5)[1]
     assert (till.start, till.end, till.duration_s) == (T0, T0 + 12.5, 12.5)
     assert (numbers(till), till.coverage) == ({"with_mask": 1}, 1.0)
+    assert of.now("till", 13.0, T0 + 13).start == T0 + 12.5
 
 
 def test_the_last_summaries_are_kept() -> None:
