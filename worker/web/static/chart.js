@@ -70,8 +70,9 @@ const stackClasses = ["not-watched", ...STACK.map((label) => `bar ${label}`)];
 /** Faces in view by minute, over the last hour. */
 export function drawHour(box, hour, height = HEIGHT) {
   const chart = canvas(box, height, ...stackClasses);
+  const present = hour.frames.length - 1; // has only begun: no frame in it is no blindness yet
   const columns = hour.frames.map((frames, m) =>
-    frames ? Object.fromEntries(LABELS.map((label) => [label, hour.faces[label][m]])) : null,
+    frames || m === present ? Object.fromEntries(LABELS.map((label) => [label, hour.faces[label][m]])) : null,
   );
   const { most, blind } = drawStack(chart, columns, height);
   const gap = blind ? ` · ${blind} min not watched` : "";
