@@ -3,6 +3,7 @@
 #   docker build --tag maskwatch .                           classifies on the CPU
 #   docker build --tag maskwatch --build-arg EXTRAS=cuda .   on an NVIDIA GPU (torch from PyPI
 #                                                            brings CUDA; gigabytes more)
+#   docker build --tag maskwatch --build-arg EXTRAS=demo .   with what `maskwatch demo` needs
 FROM python:3.11-slim-bookworm AS build
 ARG EXTRAS=""
 WORKDIR /src
