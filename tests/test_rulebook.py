@@ -125,6 +125,7 @@ def test_violations_are_counted_and_shown_while_they_last() -> None:
     assert rig.value("violations_total", zone="left", kind="without_mask") == 1
     assert rig.value("violations_active", zone="left", kind="without_mask") == 0
     assert rig.value("violations_active", zone="left", kind="mask_worn_incorrectly") == 1
+    assert rig.value("violations_total", zone="left", kind="mask_worn_incorrectly") == 1
 
 
 def test_every_series_is_there_from_the_start() -> None:
