@@ -185,6 +185,15 @@ def test_demo_ends_when_its_reader_leaves() -> None:
     process.wait(60)
 
 
+def test_closed_standard_streams_are_no_fault(config: Callable[[str], Path]) -> None:
+    """Some supervisors start a program without input, output or error stream."""
+    arguments = [sys.executable, "-m", "worker", "check", "--config", str(config(GOOD))]
+    closed = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *arguments]
+    assert subprocess.run(closed, check=False, timeout=60).returncode == 0
+    closed[-1] = "/nowhere.toml"
+    assert subprocess.run(closed, check=False, timeout=60).returncode == 2
+
+
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Who asks for it sees where an error comes from."""
     from worker.errors import ConfigError

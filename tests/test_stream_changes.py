@@ -20,7 +20,7 @@ CORNERS = [(0.1, 0.1), (0.9, 0.1), (0.9, 0.9)]
 def test_the_resolution_changes_under_all_stages(tmp_path: Path) -> None:
     """Region, zone, motion gate and events follow the new size, and no frame is lost."""
     small = make_clip(tmp_path / "small.h264", size=(320, 180), seconds=1)
-    large = make_clip(tmp_path / "large.h264", size=(640, 360), seconds=1)
+    large = make_clip(tmp_path / "large.h264", size=(480, 360), seconds=1)
     both = tmp_path / "both.h264"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     with embedded_redis() as server:
@@ -36,5 +36,5 @@ def test_the_resolution_changes_under_all_stages(tmp_path: Path) -> None:
         with redis.Redis.from_url(server.url) as client:
             entries = client.xrange("maskwatch:frames:hall")
     events = [json.loads(fields[b"event"]) for _, fields in entries]
-    assert [(e["width"], e["height"]) for e in events] == [(320, 180)] * 5 + [(640, 360)] * 5
+    assert [(e["width"], e["height"]) for e in events] == [(320, 180)] * 5 + [(480, 360)] * 5
     assert all(event["dropped_since_last"] == {} for event in events)

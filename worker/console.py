@@ -16,6 +16,7 @@ def run(app: typer.Typer, name: str) -> None:
     0: done. 1: failed at work. 2: wrong usage or configuration. 130: interrupted.
     With ``--debug`` an error shows its traceback.
     """
+    _fill_standard_streams()
     try:
         app()
     except MaskwatchError as error:
@@ -29,3 +30,16 @@ def run(app: typer.Typer, name: str) -> None:
         # the reader of our output has gone (as in `| head`): nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null where a stream was closed, else the next socket or file takes its place."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)

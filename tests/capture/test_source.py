@@ -109,9 +109,22 @@ def _truncated(path: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
 
 
+def _header_only(path: Path) -> None:
+    whole = make_clip(path.with_name("whole.mkv")).read_bytes()
+    path.write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75")])  # up to the first cluster
+
+
+def _blanked(path: Path) -> None:
+    whole = make_clip(path.with_name("whole.mp4")).read_bytes()
+    begin, end = whole.index(b"mdat") + 4, whole.index(b"moov") - 4
+    path.write_bytes(whole[:begin] + bytes(end - begin) + whole[end:])
+
+
 @pytest.mark.parametrize(
     ("name", "make", "reason", "words"),
     [
+        ("header.mkv", _header_only, "unreachable", "truncated"),
+        ("blank.mp4", _blanked, "undecodable", "no picture that can be decoded"),
         ("picture.png", _picture, "unsupported", "single picture"),
         ("picture.jpg", _picture, "unsupported", "single picture"),
         ("empty.mp4", Path.touch, "undecodable", "empty, truncated"),

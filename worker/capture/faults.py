@@ -97,5 +97,5 @@ _LOCAL_REMEDIES: dict[CameraReason, str] = {
     "unauthorised": "give the worker's user the right to read it",
     "not_found": "check the path",
     "undecodable": "the file is empty, truncated or no video; play it with ffplay to see",
-    "unreachable": "check the disk or the device",
+    "unreachable": "the file is truncated, or the disk or the device fails; check them",
 }
