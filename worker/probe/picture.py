@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from worker.errors import WorkError
 from worker.evaluation.draw import Mark, annotate
@@ -15,12 +14,10 @@ from worker.probe.face_findings import BRIGHT_LEVEL, DARK_LEVEL, SOFT
 from worker.probe.finding import Limits
 from worker.probe.looking import Look, Sighting
 from worker.records import CLASSES, Box, Decision, Image
+from worker.web.preview import FACE_STONES, mosaic
 
 VIEW_STONES = 64
 """Mosaic stones across the whole picture: a face that was missed stays unreadable too."""
-
-FACE_STONES = 6
-"""Mosaic stones across a found face, whatever its size."""
 
 FIT = Decision(CLASSES[1], 1.0)
 UNFIT = Decision("unknown", 0.0)
@@ -79,19 +76,12 @@ def pixelated(image: Image, faces: Sequence[Box]) -> Image:
         faces: in its pixels.
     """
     height, width = image.shape[:2]
-    laid = _mosaic(image, max(1, width // VIEW_STONES))
+    laid = mosaic(image, max(1, width // VIEW_STONES))
     for box in faces:
         x1, y1, x2, y2 = (round(side) for side in box.clipped(width, height))
         if x2 > x1 and y2 > y1:
-            laid[y1:y2, x1:x2] = _mosaic(laid[y1:y2, x1:x2], max(1, (x2 - x1) // FACE_STONES))
+            laid[y1:y2, x1:x2] = mosaic(laid[y1:y2, x1:x2], max(1, (x2 - x1) // FACE_STONES))
     return laid
-
-
-def _mosaic(image: Image, stone_px: int) -> Image:
-    height, width = image.shape[:2]
-    grid = max(1, width // stone_px), max(1, height // stone_px)
-    stones = cv2.resize(image, grid, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(stones, (width, height), interpolation=cv2.INTER_NEAREST))
 
 
 def _mark(face: Sighting, limits: Limits) -> Mark:

@@ -58,7 +58,7 @@ def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "cle
     scale = min(1.0, PREVIEW_PX / width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     if show == "pixelated":
-        small = _mosaic(image, MOSAIC_PX, size)
+        small = mosaic(image, MOSAIC_PX, size)
     else:
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     boxes = [Box(*(side * scale for side in face.track.box)).clipped(*size) for face in faces]
@@ -67,14 +67,14 @@ def preview(image: Image, faces: Sequence[Face], show: Literal["pixelated", "cle
             x1, y1, x2, y2 = (round(side) for side in box)
             if x2 > x1 and y2 > y1:
                 stone = max(1, (x2 - x1) // FACE_STONES)
-                small[y1:y2, x1:x2] = _mosaic(small[y1:y2, x1:x2], stone)
+                small[y1:y2, x1:x2] = mosaic(small[y1:y2, x1:x2], stone)
     for face, box in zip(faces, boxes, strict=True):
         _draw(small, box, face)
     _, jpeg = cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, 80))
     return jpeg.tobytes()
 
 
-def _mosaic(image: Image, stone_px: int, size: tuple[int, int] | None = None) -> Image:
+def mosaic(image: Image, stone_px: int, size: tuple[int, int] | None = None) -> Image:
     """The image in stones of that size, as ``size`` (width, height) if that is given."""
     width, height = size or (image.shape[1], image.shape[0])
     grid = max(1, width // stone_px), max(1, height // stone_px)
