@@ -16,7 +16,8 @@ async def main(url: str = "redis://127.0.0.1:6379/0") -> None:
     async with AsyncConsumer(
         url, group="example-async", name="one", streams=["frames"], max_age_s=60
     ) as consumer:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, consumer.stop)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, consumer.stop)
         async for delivery in consumer:
             if isinstance(delivery.event, FrameEvent):
                 faces.update(face.label for face in delivery.event.faces)

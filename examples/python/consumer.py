@@ -17,7 +17,8 @@ def main(url: str = "redis://127.0.0.1:6379/0") -> None:
     with Consumer(
         url, group="example-python", name="one", streams=["alerts"], on_notice=tell
     ) as consumer:
-        signal.signal(signal.SIGTERM, lambda *_: consumer.stop())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: consumer.stop())
         for delivery in consumer:
             match delivery.event:
                 case ViolationEvent(phase="start") as event:

@@ -453,6 +453,28 @@ def test_memory_is_bounded() -> None:
     assert marks.highest(("frames", "hall", RUN)) == 99
 
 
+@both_kinds
+def test_a_consumer_may_be_there_before_the_worker(
+    stream: Stream, shared_redis: RedisServer, kind: str
+) -> None:
+    """With no stream yet it waits without haste, and then gets everything."""
+    options: dict[str, Any] = {"streams": ["frames"], "start": "new", "kind": kind}
+    timer = threading.Timer(0.2, lambda: stream.frames(3))
+    timer.start()
+    got, notices = read_all(shared_redis, stop_when_idle_s=4, limit=3, **options)
+    timer.join()
+    assert seqs(got) == [0, 1, 2]
+    assert notices == []
+
+
+def test_waiting_for_a_worker_asks_little(stream: Stream, shared_redis: RedisServer) -> None:
+    """One look, then a pause."""
+    before: Any = stream.client.info("stats")["total_commands_processed"]
+    assert read_all(shared_redis, streams=["frames"], stop_when_idle_s=0.5) == ([], [])
+    after: Any = stream.client.info("stats")["total_commands_processed"]
+    assert after - before < 50
+
+
 def test_keys_of_others_do_no_harm(stream: Stream, shared_redis: RedisServer) -> None:
     """One that only looks like a stream of frames is left alone."""
     stream.client.set("maskwatch:frames:text", "no stream")

@@ -29,7 +29,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import redis
 import redis.asyncio
@@ -91,6 +91,8 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 ALL_STREAMS: tuple[Stream, ...] = ("frames", "alerts", "compliance")
 PAUSE_S = (0.1, 2.0)
@@ -192,6 +194,10 @@ class _AnyConsumer:
             self._heard_s = now_s  # from the first time that anybody asks
         return limit_s is not None and now_s - self._heard_s >= limit_s
 
+    def _at_most_idle(self, pause_s: float) -> float:
+        """A pause that doesn't outlast the time after which the iteration ends."""
+        return pause_s if self._idle_limit_s is None else min(pause_s, self._idle_limit_s)
+
     def _works(self) -> None:
         """Redis answered."""
         if self._reason is not None:
@@ -262,8 +268,10 @@ class Consumer(_AnyConsumer):
                     return delivery
                 if self._idle():
                     break
-                self._carry(self._member.turn())
+                pause_s = self._carry(self._member.turn())
                 self._works()
+                if pause_s:
+                    self._stop.wait(self._at_most_idle(pause_s))
             except broker.FAULTS as error:
                 self._stop.wait(self._failed(error))
             except BaseException:
@@ -283,9 +291,9 @@ class Consumer(_AnyConsumer):
         self._not_told()
         self._client.close()
 
-    def _carry(self, talk: Talk[None]) -> None:
-        """Carry each command to Redis, and its reply back."""
-        with contextlib.suppress(StopIteration):
+    def _carry(self, talk: Talk[T]) -> T:
+        """Carry each command to Redis, and its reply back; what comes of it in the end."""
+        try:
             command = next(talk)
             while True:
                 try:
@@ -294,6 +302,9 @@ class Consumer(_AnyConsumer):
                     command = talk.throw(error)
                 else:
                     command = talk.send(reply)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 class AsyncConsumer(_AnyConsumer):
@@ -323,12 +334,12 @@ class AsyncConsumer(_AnyConsumer):
                     return delivery
                 if self._idle():
                     break
-                await self._carry(self._member.turn())
+                pause_s = await self._carry(self._member.turn())
                 self._works()
+                if pause_s:
+                    await self._wait(self._at_most_idle(pause_s))
             except broker.FAULTS as error:
-                pause_s = self._failed(error)
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stop.wait(), pause_s)
+                await self._wait(self._failed(error))
             except BaseException:
                 self._member.broken_off()  # cancelled, perhaps in the middle of a reply
                 raise
@@ -346,8 +357,13 @@ class AsyncConsumer(_AnyConsumer):
         self._not_told()
         await self._client.aclose()
 
-    async def _carry(self, talk: Talk[None]) -> None:
-        with contextlib.suppress(StopIteration):
+    async def _wait(self, seconds: float) -> None:
+        """Wait; ``stop`` ends it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _carry(self, talk: Talk[T]) -> T:
+        try:
             command = next(talk)
             while True:
                 try:
@@ -356,6 +372,9 @@ class AsyncConsumer(_AnyConsumer):
                     command = talk.throw(error)
                 else:
                     command = talk.send(reply)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def _raw_replies(client: redis.Redis | redis.asyncio.Redis) -> None:

@@ -36,7 +36,7 @@ from worker.output.notices import (
     UnknownSchema,
 )
 from worker.output.sequence import Marks, Place
-from worker.output.streams import Streams
+from worker.output.streams import LOOK_EVERY_S, Streams
 from worker.output.wire import Event, GapEvent, LossEvent, Stream
 from worker.venue import EVERYWHERE
 
@@ -137,13 +137,17 @@ class Member:
         if self._inbox and now_s - self._filled_s >= self._reading.claim_idle_s / 3:
             yield from self._keep_hold()
 
-    def turn(self) -> Talk[None]:
-        """Acknowledge what is done, then read; waits ``block_ms`` at most for something new."""
+    def turn(self) -> Talk[float]:
+        """Acknowledge what is done, then read; waits ``block_ms`` at most for something new.
+
+        Returns:
+            Seconds to wait before the next turn: above 0 where there is no stream yet.
+        """
         yield from self.acknowledge()
         yield from self._look_for_streams()
         yield from self._look_for_losses()
         if not self._cursors:
-            return
+            return LOOK_EVERY_S
         try:
             yield from self._resume()
             if not self._inbox:
@@ -155,6 +159,7 @@ class Member:
                 raise
             self._checked_s = _NEVER  # made anew, and told, at the next turn
         self._filled_s = self._clock()
+        return 0.0
 
     def acknowledge(self) -> Talk[None]:
         """Tell Redis what is done."""

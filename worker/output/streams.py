@@ -33,6 +33,7 @@ class Streams:
         self._group = reading.group.encode()
         self._clock = clock
         self._looked_s = float("-inf")
+        self._first = True
 
     def look(self) -> Talk[list[bytes]]:
         """Streams that were not there before; the group is on them now."""
@@ -44,12 +45,12 @@ class Streams:
             keys |= yield from self._frame_keys()
         fresh = sorted(keys - self.joined)
         # One that appears later is read from its beginning, or its first events would be missed.
-        at_end = not self.joined and reading.start == "new"
+        at_end = self._first and reading.start == "new"
         for key in fresh if at_end else ():
             at_end = at_end and (yield from group_of(key, self._group)) is None
         for key in fresh:
             yield from self.join(key, at_end=at_end)
-        self._looked_s = self._clock()
+        self._looked_s, self._first = self._clock(), False
         return fresh
 
     def look_again(self) -> None:
