@@ -85,6 +85,7 @@ def test_threads_live_in_few_places() -> None:
         "worker.demo",
         "worker.bench",
         "worker.simulate",
+        "worker.probe.reading",
     }
     assert starters <= allowed | {"worker.capture.demo", "worker.capture.connection"}
 
