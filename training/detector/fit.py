@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,7 +70,7 @@ class Fit:
         folder: RunFolder,
         recipe: DetectorRecipe,
         sources: Sequence[Source],
-        start: Sequence[Path],
+        start: Mapping[Path, float],
     ) -> None:
         """Begin, or go on where the folder's checkpoint stands.
 
@@ -78,7 +78,7 @@ class Fit:
             folder: of the run.
             recipe: how.
             sources: what to learn from.
-            start: files of weights; it begins with their mean.
+            start: files of weights and the part of each; it begins with their mean.
 
         Raises:
             ConfigError: the weights or the checkpoint do not fit.
@@ -195,8 +195,8 @@ def as_batch(images: Sequence[Image]) -> Tensor:
     return stacked.permute(0, 3, 1, 2).float()
 
 
-def mean_network(paths: Sequence[Path]) -> CenterPoint:
-    """The network with the mean of several files' weights.
+def mean_network(start: Mapping[Path, float]) -> CenterPoint:
+    """The network with the weighted mean of several files' weights.
 
     Between pretrained weights and what tuning made of them lies a network that is better at
     the new and keeps the old (Wortsman et al. 2021, arXiv:2109.01903).
@@ -204,13 +204,14 @@ def mean_network(paths: Sequence[Path]) -> CenterPoint:
     Raises:
         ConfigError: a file does not hold this network's weights.
     """
-    networks = [read_network(path) for path in paths]
+    networks = [read_network(path) for path in start]
+    parts = torch.tensor(list(start.values())) / sum(start.values())
     mean = CenterPoint()
     with torch.no_grad():
         for target, *weights in zip(
             mean.parameters(), *(network.parameters() for network in networks), strict=True
         ):
-            target.copy_(torch.stack(weights).mean(dim=0))
+            target.copy_(torch.tensordot(parts, torch.stack(weights), dims=1))
     return mean
 
 

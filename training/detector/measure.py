@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,10 @@ GOOD_PRECISION = 0.95
 REPEATS = 300
 
 
+Counted = tuple[Floats, NDArray[np.bool_], int]
+"""Scores and hits of the detections that count, and the number of faces."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a detector made of one picture.
@@ -66,7 +71,7 @@ class Outcome:
     matched: Ints
     face_px: Floats
 
-    def counted(self, low: float, high: float) -> tuple[Floats, NDArray[np.bool_], int]:
+    def counted(self, low: float, high: float) -> Counted:
         """Scores and hits of the detections that count in a band of sizes, and its faces.
 
         What found a face of another size, or found nothing and has another size, is left out.
@@ -88,16 +93,12 @@ def figures(found: Sequence[Outcome], threshold: float, repeats: int = REPEATS) 
     """Figures of pictures with faces, by band of sizes; intervals are 95 %, over pictures."""
     rows: dict[str, Any] = {}
     for low, high in SIZES_PX:
-        everything = np.arange(len(found))
-        ap, recall, at_threshold = _figures_of(found, everything, low, high, threshold)
-        faces = sum(o.counted(low, high)[2] for o in found)
+        counted = [outcome.counted(low, high) for outcome in found]
+        faces = sum(count for _, _, count in counted)
         if not faces:
             continue
-        interval = bootstrap_interval(
-            lambda chosen, low=low, high=high: _figures_of(found, chosen, low, high, threshold)[0],  # type: ignore[misc]
-            len(found),
-            repeats=repeats,
-        )
+        ap, recall, at_threshold = _figures_of(counted, np.arange(len(counted)), threshold)
+        interval = bootstrap_interval(partial(_ap_of, counted), len(counted), repeats=repeats)
         name = f"{low:g}+ px" if high == np.inf else f"{low:g}-{high:g} px"
         rows["all" if (low, high) == SIZES_PX[0] else name] = {
             "faces": faces,
@@ -117,7 +118,8 @@ def false_detections(found: Sequence[Outcome], threshold: float) -> float:
 
 def choose_threshold(found: Sequence[Outcome]) -> float:
     """The lowest score from which on ``GOOD_PRECISION`` holds, over all pictures together."""
-    scores, hits, faces = _joined(found, np.arange(len(found)), 0, np.inf)
+    counted = [outcome.counted(0, np.inf) for outcome in found]
+    scores, hits, faces = _joined(counted, np.arange(len(counted)))
     curve = precision_recall(scores, hits, faces)
     good = curve.scores[curve.precision >= GOOD_PRECISION]
     return round(float(good.min()), 3) if len(good) else 0.5
@@ -128,7 +130,8 @@ def average_precision_of(source: Source, detector: Detector) -> float:
     found = outcomes(detector, source.samples)
     if not source.faces:
         return false_detections(found, detector.threshold)
-    return _figures_of(found, np.arange(len(found)), 0, np.inf, detector.threshold)[0]
+    counted = [outcome.counted(0, np.inf) for outcome in found]
+    return _ap_of(counted, np.arange(len(counted)))
 
 
 def cost_ms(
@@ -162,18 +165,20 @@ def _shorter_px(boxes: Floats) -> Floats:
     return shorter
 
 
-def _joined(
-    found: Sequence[Outcome], chosen: Ints, low: float, high: float
-) -> tuple[Floats, NDArray[np.bool_], int]:
-    scores, hits, faces = zip(*(found[i].counted(low, high) for i in chosen), strict=True)
+def _joined(counted: Sequence[Counted], chosen: Ints) -> Counted:
+    scores, hits, faces = zip(*(counted[i] for i in chosen), strict=True)
     return np.concatenate(scores), np.concatenate(hits), sum(faces)
 
 
 def _figures_of(
-    found: Sequence[Outcome], chosen: Ints, low: float, high: float, threshold: float
+    counted: Sequence[Counted], chosen: Ints, threshold: float
 ) -> tuple[float, float, float]:
     """Average precision, recall at precision 0.9 and share found at the threshold."""
-    scores, hits, faces = _joined(found, chosen, low, high)
+    scores, hits, faces = _joined(counted, chosen)
     curve = precision_recall(scores, hits, faces)
     share = float(hits[scores >= threshold].sum()) / faces if faces else np.nan
     return average_precision(curve), recall_at_precision(curve), share
+
+
+def _ap_of(counted: Sequence[Counted], chosen: Ints) -> float:
+    return average_precision(precision_recall(*_joined(counted, chosen)))

@@ -17,7 +17,7 @@ class DetectorRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(4_000, ge=1)
+    steps: int = Field(4_000, ge=0, description="0 only averages the weights begun with.")
     batch: int = Field(16, ge=1, description="Crops a step.")
     crop_px: int = Field(320, ge=64, multiple_of=32, description="Side of a crop.")
     learning_rate: float = Field(4e-4, gt=0, description="Of Adam, after the warm-up.")
@@ -41,14 +41,14 @@ class DetectorRun(BaseModel):
     """The content of a run's ``recipe.json``.
 
     Attributes:
-        start: the files of weights whose mean was begun with.
+        start: the files of weights whose mean was begun with, and each one's part in it.
         data: folders and their weights.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recipe: DetectorRecipe
-    start: tuple[str, ...]
+    start: dict[str, float]
     data: dict[str, float]
 
     def goes_on_with(self, other: DetectorRun) -> bool:

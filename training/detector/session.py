@@ -15,7 +15,7 @@ import torch
 
 from training.detector.card import card
 from training.detector.curve import save_curves
-from training.detector.data import Source, parse_folder, read_source
+from training.detector.data import Source, parse_folder, parse_start, read_source
 from training.detector.export import SMALLEST_PX, as_detector, to_onnx
 from training.detector.fit import Fit, Step, read_network
 from training.detector.measure import (
@@ -49,7 +49,7 @@ def fit(
     data: Sequence[str],
     out: Path,
     *,
-    start: Sequence[Path],
+    start: Sequence[str],
     resume: bool,
     threads: int,
     validate_every: int,
@@ -61,7 +61,7 @@ def fit(
         recipe: how.
         data: ``FOLDER=WEIGHT`` each.
         out: the run folder.
-        start: files of weights, of which it begins with the mean; default is CenterFace.
+        start: ``FILE=PART`` each, see ``parse_start``; default is CenterFace.
         resume: go on with the run that is there.
         threads: of torch.
         validate_every: steps between validations.
@@ -74,14 +74,16 @@ def fit(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     folders = [parse_folder(text) for text in data]
-    start = start or [centerface_path()]
+    begun = dict(parse_start(text) for text in start) or {centerface_path(): 1.0}
     weights = {str(folder.resolve()): weight for folder, weight in folders}
     folder = _run_folder(
         out,
-        DetectorRun(recipe=recipe, start=tuple(_short(path) for path in start), data=weights),
+        DetectorRun(
+            recipe=recipe, start={_short(p): part for p, part in begun.items()}, data=weights
+        ),
         resume,
     )
-    run = Fit(folder, recipe, [read_source(path, w, "train") for path, w in folders], start)
+    run = Fit(folder, recipe, [read_source(path, w, "train") for path, w in folders], begun)
     held_out = [read_source(path, weight, "validation") for path, weight in folders]
     found: dict[str, float] = {}
 
