@@ -9,6 +9,8 @@ const POLLS_BEFORE_NEXT_TRY = 3;
 const LIVE_WINDOWS = 3;
 const ROLL_CALL_MS = 250;
 
+const WHY = { AbortError: "it fell silent", TypeError: "it cannot be reached" };
+
 const jitter = (ms) => ms * (0.5 + Math.random());
 
 /**
@@ -63,7 +65,7 @@ export function follow({ onState, onHours, onLink }) {
   function lost(error) {
     const pause = jitter(wait);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
-    const why = error.name === "AbortError" ? "it fell silent" : error.message;
+    const why = WHY[error.name] ?? error.message;
     onLink({
       kind: "lost",
       text: `No answer from the worker (${why}). Next try in ${Math.ceil(pause / 1000)} s.`,
