@@ -34,7 +34,7 @@ def service(clip: Path, redis_server: RedisServer, *, cameras: int = 1, **camera
     watched = {"realtime": True, "loop": True, "motion": False, **camera}
     return Service(
         Settings(
-            worker=Worker(worker_id="test"),
+            worker=Worker(worker_id="test", stop_timeout_s=60),
             cameras={f"c{n}": Camera(url=str(clip), **watched) for n in range(cameras)},
             redis=RedisSettings(url=redis_server.url),
             http=Http(port=0),

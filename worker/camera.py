@@ -110,9 +110,13 @@ class CameraRun:
         """Threads that were given up and still hang; one that came back is gone."""
         return sum(thread.is_alive() for thread in self._given_up)
 
+    def idle(self) -> bool:
+        """True while no frame waits and none is in flight."""
+        return not self._busy and not self._slot.ready
+
     def done(self) -> bool:
         """True once a file has ended and its last frame is through."""
-        return self.condition.state == "ended" and not self._busy and not self._slot.ready
+        return self.condition.state == "ended" and self.idle()
 
     def _make_thread(self) -> threading.Thread:
         return threading.Thread(

@@ -52,6 +52,11 @@ WATCH_S = 0.25
 HEARTBEAT_S = 5.0
 """How often each camera's state is renewed in Redis."""
 
+PUBLISH_S = 2.0
+"""What an ordered stop leaves of its time for publishing what it has."""
+
+DRAIN_POLL_S = 0.01
+
 MAX_ABANDONED = 4
 """Hung capture threads given up before the process ends, for its supervisor to restart."""
 
@@ -189,8 +194,9 @@ class Service:
         for run in self._cameras.values():
             run.join(max(0.1, min(2.0, deadline - time.monotonic())))
         *detecting, device, publishing = self._threads
+        self._drain(deadline - PUBLISH_S)
         for _ in detecting:
-            self._turns.put(None)  # behind every frame that has its turn
+            self._turns.put(None)
         for thread in detecting:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._batcher.close()  # what waits leaves at once
@@ -205,6 +211,13 @@ class Service:
         publishing.join(max(0.5, deadline - time.monotonic()))
         self._http.stop()  # last, so that the end can be watched
         log.info("run %s: stopped", self.run_id)
+
+    def _drain(self, deadline: float) -> None:
+        """Wait for every frame that waits or is in flight; a dead stage would never bring it."""
+        while time.monotonic() < deadline and not self.dead_threads():
+            if all(run.idle() for run in self._cameras.values()):
+                return
+            time.sleep(DRAIN_POLL_S)
 
     # -- the threads
 
