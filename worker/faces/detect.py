@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError
-from worker.faces.heatmap import open_artifact, open_centerface
+from worker.faces.heatmap import open_artifact, open_centerface, open_shipped
 from worker.inference.artifact import load
 from worker.records import Box, Detection, Image
 
@@ -86,7 +86,11 @@ class Haar:
         return [Detection(Box(x, y, x + w, y + h), 1.0) for x, y, w, h in boxes]
 
 
-DETECTORS: dict[str, Callable[[int], Detector]] = {"centerface": open_centerface, "haar": Haar}
+DETECTORS: dict[str, Callable[[int], Detector]] = {
+    "maskwatch": open_shipped,
+    "centerface": open_centerface,
+    "haar": Haar,
+}
 """Every detector by the name that the configuration gives it."""
 
 
