@@ -57,7 +57,7 @@ class Load:
     cameras: int = 1
     analyse_fps: float = 5.0
     motion: bool = True
-    min_face_px: int = 20
+    min_face_px: int = 30
     detector: str | None = None
 
 

@@ -306,7 +306,7 @@ def bench(
     fps: Annotated[
         float, typer.Option("--fps", min=0.1, max=60, help="Analysed frames a second.")
     ] = 5.0,
-    min_face_px: MinFaceOption = 20,
+    min_face_px: MinFaceOption = 30,
     detector: DetectorOption = None,
     report_loop: Annotated[
         bool,

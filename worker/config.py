@@ -63,7 +63,7 @@ class CameraDefaults(Section):
     )
     read_timeout_s: Seconds = Field(10.0, description="Silence after which a camera is down.")
     min_face_px: Annotated[int, Field(ge=6, le=512)] = Field(
-        20, description="Smallest face to look for, in pixels of the stream; sets the cost."
+        30, description="Smallest face to look for, in pixels of the stream; sets the cost."
     )
     motion: bool = Field(True, description="Skip detection while nothing moves.")
     motion_max_pause_s: Seconds = Field(

@@ -13,6 +13,8 @@ from worker.service import Service
 from worker.venue import Zone
 
 CAMERAS = ("entrance", "hall")
+FACE_PX = 20
+"""Faces in the far row of the scene are smaller than what cameras look for by default."""
 COUNTER = [(0.42, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
 """Where the demo's violations are told of: the right half of what each camera sees."""
 
@@ -23,7 +25,7 @@ def demo_settings(redis_url: str, *, cameras: int, port: int) -> Settings:
     return Settings.model_construct(  # as it stands, whatever the environment says
         worker=Worker(worker_id="demo", schemes=["demo"]),
         defaults=CameraDefaults(),
-        cameras={name: Camera(url=f"demo:{name}") for name in names},
+        cameras={name: Camera(url=f"demo:{name}", min_face_px=FACE_PX) for name in names},
         zones={"counter": Zone(cameras=dict.fromkeys(names, COUNTER))},
         redis=RedisSettings(url=redis_url),
         http=Http(port=port),

@@ -33,7 +33,7 @@ def test_a_good_view() -> None:
         (faces(level=20, view=25), "fault", "dark", "more light"),
         (faces(level=20, view=150), "fault", "backlit", "WDR"),
         (faces(level=240), "fault", "bright", "exposure"),
-        (faces(px=200), "advice", "substream", "1/4 of the width"),
+        (faces(px=200), "advice", "substream", "1/3 of the width"),
         (faces(3), "doubt", "few_faces", "probe again"),
         (faces(0), "doubt", "no_faces", "probe again"),
         (faces(0, view=12), "fault", "dark", "more light"),
