@@ -155,7 +155,8 @@ def _pooled(pooled: dict[str, Any]) -> list[str]:
     lines = [
         "### The recipe by a grouped five-fold, pooled",
         "",
-        "Five models of this recipe, each judged on the pictures that it did not see.",
+        f"Five models of this recipe, trained for {pooled['epochs']} epochs, each judged on the "
+        "pictures that it did not see.",
         "",
     ]
     for source, found in pooled["sources"].items():

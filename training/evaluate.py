@@ -172,54 +172,6 @@ def summary(document: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def pooled(runs: Sequence[Run], repeats: int = 1_000) -> dict[str, Any]:
-    """Figures over the held-out parts of several folds, each judged by the run that held it out.
-
-    The calibration of each fold is fitted on the other folds' held-out faces.
-
-    Raises:
-        ConfigError: the runs are not the folds of one recipe.
-    """
-    folds = [run.recipe.fold for run in runs]
-    if sorted(f for f in folds if f is not None) != list(range(FOLDS)) or len(runs) != FOLDS:
-        raise ConfigError(f"these runs hold out the folds {folds}; name one run for each of five")
-    tests = [parts_of(run.recipe, run.data).test for run in runs]
-    logits = [
-        logits_of(run.model(), plain_crops(test, run.recipe.rule))
-        for run, test in zip(runs, tests, strict=True)
-    ]
-    told: dict[str, Any] = {"folds": FOLDS, "sources": {}}
-    for source in dict.fromkeys(face.source for test in tests for face in test):
-        here = [np.array([face.source == source for face in test], bool) for test in tests]
-        told["sources"][source] = figures(_pooled_source(tests, logits, here), repeats=repeats)
-    return told
-
-
-def _pooled_source(
-    tests: Sequence[Faces], logits: Sequence[Any], here: Sequence[NDArray[np.bool_]]
-) -> Judged:
-    import torch  # noqa: PLC0415 (only for joining what torch gave)
-
-    of_source = [told[torch.from_numpy(mask)] for told, mask in zip(logits, here, strict=True)]
-    faces = [
-        test.chosen(np.flatnonzero(mask).tolist()) for test, mask in zip(tests, here, strict=True)
-    ]
-    labels = [torch.from_numpy(some.labels) for some in faces]
-    parts: list[Judged] = []
-    for held in range(FOLDS):
-        others = [i for i in range(FOLDS) if i != held]
-        calibration = calibrated(
-            torch.cat([of_source[i] for i in others]), torch.cat([labels[i] for i in others])
-        )
-        parts.append(judge(faces[held], probabilities(of_source[held], calibration)))
-    return Judged(
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.shares for part in parts]),
-        [picture for part in parts for picture in part.pictures],
-        np.concatenate([part.sizes_px for part in parts]),
-    )
-
-
 def _fitted(run: Run, parts: Parts) -> tuple[Calibration, float]:
     """Calibration and threshold from the validation faces, by annotated and detector's boxes.
 

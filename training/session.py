@@ -18,9 +18,10 @@ from training.calibrate import masked_share
 from training.card import findings
 from training.cost import cost
 from training.disk import writing
-from training.evaluate import Evaluation, parts_of, pooled
+from training.evaluate import Evaluation, parts_of
 from training.evaluate import evaluate as judge_run
 from training.fit import Trainer, new_model
+from training.folds import pooled
 from training.recipe import Recipe
 from training.recipe import recipe as checked
 from training.runs import EVALUATION, Epoch, Run, RunRecord, load_run, start_run

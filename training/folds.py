@@ -1,0 +1,78 @@
+"""The grouped five-fold: every face judged once, by the model that did not see its picture.
+
+A test part holds a dozen faces of the third class; the folds together hold all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from training.batches import plain_crops
+from training.calibrate import calibrated, probabilities
+from training.evaluate import FOLDS, judge, parts_of
+from training.figures import Judged, figures
+from training.fit import logits_of
+from training.runs import Run
+from worker.errors import ConfigError
+
+
+def pooled(runs: Sequence[Run], repeats: int = 1_000) -> dict[str, Any]:
+    """Figures over the held-out parts of five runs.
+
+    The calibration of each fold is fitted on what the others held out, of the first source,
+    as the calibration of a shipped model is.
+
+    Args:
+        runs: one for each fold, of one recipe.
+        repeats: of the bootstrap.
+
+    Raises:
+        ConfigError: the runs are not the folds of one recipe.
+    """
+    _demand_folds(runs)
+    tests = [parts_of(run.recipe, run.data).test for run in runs]
+    logits = [
+        logits_of(run.model(), plain_crops(test, run.recipe.rule))
+        for run, test in zip(runs, tests, strict=True)
+    ]
+    first = tests[0][0].source
+    own = [torch.tensor([face.source == first for face in test]) for test in tests]
+    labels = [torch.from_numpy(test.labels) for test in tests]
+    judged: list[Judged] = []
+    for held, test in enumerate(tests):
+        others = [fold for fold in range(FOLDS) if fold != held]
+        calibration = calibrated(
+            torch.cat([logits[fold][own[fold]] for fold in others]),
+            torch.cat([labels[fold][own[fold]] for fold in others]),
+        )
+        judged.append(judge(test, probabilities(logits[held], calibration)))
+    whole = Judged(
+        np.concatenate([some.labels for some in judged]),
+        np.concatenate([some.shares for some in judged]),
+        [picture for some in judged for picture in some.pictures],
+        np.concatenate([some.sizes_px for some in judged]),
+    )
+    sources = np.array([face.source for test in tests for face in test])
+    return {
+        "folds": FOLDS,
+        "epochs": runs[0].recipe.epochs,
+        "sources": {
+            source: figures(whole.where(sources == source), repeats=repeats)
+            for source in dict.fromkeys(sources.tolist())
+        },
+    }
+
+
+def _demand_folds(runs: Sequence[Run]) -> None:
+    folds = [run.recipe.fold for run in runs]
+    if sorted(fold for fold in folds if fold is not None) != list(range(FOLDS)):
+        raise ConfigError(f"these runs hold out the folds {folds}; name one run for each of five")
+    recipes = {run.recipe.model_copy(update={"fold": None}).model_dump_json() for run in runs}
+    if len(recipes) > 1 or len({run.data for run in runs}) > 1:
+        raise ConfigError(
+            "these runs differ in more than their fold; fit them with one recipe on the same data"
+        )
