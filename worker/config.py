@@ -243,7 +243,9 @@ class Http(Section):
 class Detection(Section):
     """How faces are found."""
 
-    detector: str = Field("centerface", description="centerface or haar.")
+    detector: str = Field(
+        "maskwatch", description="maskwatch (our own), centerface, haar, or a detector's folder."
+    )
     min_score: Share | None = Field(None, description="Default: the detector's own threshold.")
 
 
