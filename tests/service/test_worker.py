@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -99,7 +100,8 @@ def test_rtsp_cameras_to_events_and_metrics(
         for event in alerts
         if event["schema"] == "maskwatch.camera/1" and event["camera_id"] == "hall"
     ]
-    assert [state for state, _ in states] == ["up", "down", "up"]
+    # while it is down its reason may change, which is told as well
+    assert [state for state, _ in itertools.groupby(s for s, _ in states)] == ["up", "down", "up"]
     assert states[1][1] in {"ended", "refused", "timeout", "stalled"}
     for secret in (PASSWORD, "pa55", "w%40rd"):
         assert secret not in written
