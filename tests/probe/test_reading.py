@@ -27,6 +27,8 @@ def test_ctrl_c_is_heard_while_a_camera_hangs() -> None:
         hanging.wait(30)
         os.kill(os.getpid(), signal.SIGINT)
 
+    # a process that was started in the background ignores Ctrl-C until told otherwise
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     finger = threading.Thread(target=press_ctrl_c)
     finger.start()
     try:
@@ -35,6 +37,7 @@ def test_ctrl_c_is_heard_while_a_camera_hangs() -> None:
     finally:
         release.set()
         finger.join()
+        signal.signal(signal.SIGINT, before)
     assert where != [threading.main_thread()]
 
 

@@ -71,7 +71,7 @@ def test_every_state_says_what_and_why(browser: Browser) -> None:
         watched.shown("#seeing", "1 of 3 cameras up, 2 off or ended")
         watched.shown("#blind", "gate unauthorised for 12 min")
         watched.wait("document.querySelector('.tile img').naturalWidth === 640")
-        watched.wait("document.querySelector('.tile .bar').getAttribute('d').length > 100")
+        watched.wait("document.querySelector('.tile .bar')?.getAttribute('d')?.length > 100")
         watched.screenshot("states")
     assert watched.faults == []
 
@@ -325,7 +325,7 @@ def test_page_too_many_asks_slowly_and_says_why(browser: Browser) -> None:
         page = watched.open(server.address)
         watched.shown("#link", "As many pages follow this worker live as may")
         watched.wait("document.querySelectorAll('.tile').length === 5")
-        watched.wait("document.querySelector('.tile .bar').getAttribute('d').length > 100")
+        watched.wait("document.querySelector('.tile .bar')?.getAttribute('d')?.length > 100")
         assert page.locator("body.stale").count() == 0
         watched.screenshot("slow")
 
