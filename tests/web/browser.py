@@ -113,7 +113,8 @@ class Watched:
     def wait(self, expression: str) -> None:
         """Wait until that JavaScript is true on the page, whose policy forbids eval."""
         ends_s = time.monotonic() + DEADLINE_MS / 1000
-        while not self.page.evaluate(expression):
+        ready = f"() => {{ try {{ return {expression} }} catch {{ return false }} }}"
+        while not self.page.evaluate(ready):
             assert time.monotonic() < ends_s, expression
             self.page.wait_for_timeout(50)
 
