@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from worker.metrics import LABELS, Metrics
+from worker.metrics import Metrics
+from worker.records import LABELS
 
 
 def lines(metrics: Metrics, name: str) -> list[str]:

@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from worker.capture.slot import Slot
 from worker.capture.source import Source
@@ -17,7 +17,7 @@ from worker.metrics import CameraMetrics
 from worker.output.compliance import Compliance
 from worker.output.event import EventMaker
 from worker.pipeline import CameraPipeline, CloseReason, Pending, Seen
-from worker.records import CameraStatus, DropReason
+from worker.records import CameraStatus, DropReason, Label
 
 log = logging.getLogger(__name__)
 
@@ -147,12 +147,13 @@ class CameraRun:
             self._slot.drop("failed")
             return
         self.analysed += 1
-        self.history.frame(seen.counts())
+        counts = seen.counts()
+        self.history.frame(counts)
         if seen.looked:
             self.looked = seen
-        self._count(seen)
+        self._count(seen, counts)
 
-    def _count(self, seen: Seen) -> None:
+    def _count(self, seen: Seen, counts: Mapping[Label, int]) -> None:
         metrics = self._metrics
         metrics.analysed.inc()
         metrics.last_frame.set(seen.captured_at)
@@ -160,7 +161,7 @@ class CameraRun:
             metrics.last_motion.set(seen.captured_at)
         if not seen.looked:
             metrics.unchanged.inc()
-        for label, count in seen.counts().items():
+        for label, count in counts.items():
             metrics.visible[label].set(count)
             if count:
                 metrics.faces[label].inc(count)

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from worker.output.event import Event
-from worker.records import CLASSES, CameraStatus, Label
+from worker.records import LABELS, CameraStatus, Label
 
 MINUTES = 60
 """The history reaches back so far; one bucket a minute."""
@@ -32,8 +32,6 @@ LATENCIES = 64
 CHANGES = 100
 ALERTS = 40
 FRAMES = 10
-
-_LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
 
 
 class CameraHistory:
@@ -63,9 +61,9 @@ class CameraHistory:
         slot = minute % MINUTES
         bucket = self._minutes[slot]
         if bucket[0] != minute:
-            self._minutes[slot] = bucket = [minute, 0, *(0 for _ in _LABELS)]
+            self._minutes[slot] = bucket = [minute, 0, *(0 for _ in LABELS)]
         bucket[1] += 1
-        for column, label in enumerate(_LABELS, start=2):
+        for column, label in enumerate(LABELS, start=2):
             bucket[column] += counts[label]
 
     def status(self, status: CameraStatus) -> None:
@@ -111,7 +109,7 @@ class CameraHistory:
             "frames": [row[1] if row else 0 for row in rows],
             "faces": {
                 label: [round(row[column] / row[1], 2) if row and row[1] else 0 for row in rows]
-                for column, label in enumerate(_LABELS, start=2)
+                for column, label in enumerate(LABELS, start=2)
             },
         }
 

@@ -22,7 +22,7 @@ from worker.errors import CAMERA_REASONS, CameraReason
 from worker.output.backlog import LossReason
 from worker.output.event import PeriodSummary
 from worker.output.wire import EVENT_TYPES
-from worker.records import CLASSES, CameraState, DropReason, Label, UnknownReason
+from worker.records import LABELS, CameraState, DropReason, UnknownReason
 from worker.venue import ViolationKind
 
 LATENCY_BUCKETS_S = (0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 1, 2.5, 5, 10)
@@ -30,7 +30,6 @@ STAGE_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
 SCORE_BUCKETS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
 STAGES = ("motion", "detect", "track", "align", "classify", "decide", "rules", "event")
-LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
 DROPS: tuple[DropReason, ...] = get_args(DropReason)
 LOSSES: tuple[LossReason, ...] = get_args(LossReason)
 STATES: tuple[CameraState, ...] = get_args(CameraState)

@@ -26,7 +26,7 @@ from worker.output.event import EventMaker, TrackSummary
 from worker.output.violations import Change, EndReason, ViolationWatch
 from worker.output.zones import Zones
 from worker.records import (
-    CLASSES,
+    LABELS,
     Box,
     Classification,
     Crop,
@@ -96,7 +96,7 @@ class Seen:
 
     def counts(self) -> dict[Label, int]:
         """Faces by decision."""
-        counts: dict[Label, int] = dict.fromkeys((*CLASSES, "unknown"), 0)
+        counts: dict[Label, int] = dict.fromkeys(LABELS, 0)
         for face in self.faces:
             counts[face.decision.label] += 1
         return counts

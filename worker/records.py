@@ -24,6 +24,9 @@ DropReason = Literal["replaced", "corrupt", "expired", "failed"]
 CLASSES: tuple[ClassName, ...] = ("without_mask", "with_mask", "mask_worn_incorrectly")
 """The classes in the order of every probability vector, file, event and metric."""
 
+LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
+"""All that may be said about a face."""
+
 
 class Box(NamedTuple):
     """A rectangle in pixels, corners ``(x1, y1)`` and ``(x2, y2)``, the second exclusive."""

@@ -33,11 +33,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from worker.output.event import PeriodSummary
-from worker.records import CLASSES, Label
+from worker.records import LABELS
 from worker.rulebook import Open, Rulebook
 from worker.venue import EVERYWHERE
-
-_LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
 
 
 def zones_now(book: Rulebook, run_id: str, now_s: float, now: float) -> list[dict[str, Any]]:
@@ -81,7 +79,7 @@ def _summary(summary: PeriodSummary) -> dict[str, Any]:
         "from": summary.start,
         "to": summary.end,
         "duration_s": round(summary.duration_s, 3),
-        "persons": {label: summary.persons.get(label, 0) for label in _LABELS},
+        "persons": {label: summary.persons.get(label, 0) for label in LABELS},
         "rate": summary.rate,
         "denominator": summary.judged,
         "blind_s": round(summary.blind_s, 3),

@@ -19,11 +19,10 @@ from pydantic import ValidationError
 from worker.errors import BadDataError
 from worker.output import wire
 from worker.output.wire import STREAM_OF, EventType, Phase, Stream
-from worker.records import CLASSES, CameraStatus, Decision, Face, Frame, Label
+from worker.records import LABELS, CameraStatus, Decision, Face, Frame, Label
 from worker.venue import EVERYWHERE
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
-_LABELS: tuple[Label, ...] = (*CLASSES, "unknown")
 _NOT_ASKED = (0.0, 0.0, 0.0)
 
 
@@ -193,7 +192,7 @@ class EventMaker:
         """A frame that was taken up, with all faces in it."""
         picture = frame.picture
         width, height = picture.width, picture.height
-        counts = dict.fromkeys(_LABELS, 0)
+        counts = dict.fromkeys(LABELS, 0)
         for face in faces:
             counts[face.decision.label] += 1
         body = {
@@ -225,7 +224,7 @@ class EventMaker:
             "score": round(track.decision.score, 4),
             "reason": track.decision.reason,
             "frames": _counts(track.frames),
-            "seconds": {label: round(track.seconds.get(label, 0.0), 3) for label in _LABELS},
+            "seconds": {label: round(track.seconds.get(label, 0.0), 3) for label in LABELS},
             "end_reason": end_reason,
         }
         return self._emit("track", camera_id, body)
@@ -392,4 +391,4 @@ def _rounded(share: float | None) -> float | None:
 
 
 def _counts(numbers: Mapping[Label, int]) -> dict[str, int]:
-    return {label: numbers.get(label, 0) for label in _LABELS}
+    return {label: numbers.get(label, 0) for label in LABELS}
