@@ -86,6 +86,18 @@ def test_one_camera_can_be_chosen(shared_redis: RedisServer, rig_for: Make) -> N
     assert got.empty()
 
 
+def test_an_unknown_camera_is_told(
+    shared_redis: RedisServer, rig_for: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt name is waited for, but not in silence."""
+    rig = rig_for(shared_redis).start()
+    rig.frames(1, "hall")
+    rig.drained()
+    with following(shared_redis.url, camera="hal"):
+        wait_for(lambda: "no event of a camera 'hal' yet" in caplog.text)
+    assert "hall" in caplog.text
+
+
 def test_following_goes_on_after_an_outage(own_redis: RedisServer, rig_for: Make) -> None:
     """With Redis killed and started again, new events come as before."""
     own_redis.start()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
+import redis
 from rich.console import Console
 from rich.text import Text
 
@@ -59,7 +60,7 @@ def follow(
     Raises:
         ConfigError: the address cannot be used.
     """
-    settings = RedisSettings(url=url, prefix=prefix, timeout_s=timeout_s)
+    settings = broker.settings_of(url, prefix, timeout_s)
     stop = stop or threading.Event()
     with contextlib.closing(_Reader(settings, camera)) as reader:
         pause_s, reason = PAUSE_S[0], None
@@ -128,7 +129,24 @@ class _Reader:
                 names.add(key.decode())
         for name in sorted(names - self._last.keys()):
             self._last[name] = self._end_of(name) if first else "0-0"
+        if first and self._camera is not None:
+            self._say_unless_known(self._camera)
         self._looked_s = now_s
+
+    def _say_unless_known(self, camera: str) -> None:
+        """A misspelt camera would be waited for in silence, for ever."""
+        own = f"{self._prefix}:frames:{camera}"
+        if self._last[own] != "0-0":
+            return
+        start, others = f"{self._prefix}:frames:", []
+        with contextlib.suppress(redis.exceptions.NoPermissionError):  # reading one needs no scan
+            found = self._client.scan_iter(f"{start}*", count=1_000)
+            others = sorted(key.decode().removeprefix(start) for key in found)
+        log.warning(
+            "no event of a camera %r yet; waiting for its first (there are some of: %s)",
+            camera,
+            ", ".join(others) or "no camera",
+        )
 
     def _end_of(self, name: str) -> str:
         newest: Any = self._client.xrevrange(name, count=1)

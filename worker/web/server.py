@@ -69,7 +69,7 @@ def _listen(http: Http) -> socket.socket:
         listener.close()
         raise ConfigError(
             f"http: {http.host}:{http.port} cannot be listened on ({error.strerror}); "
-            "stop what uses it, or set http.port (0 takes any free one)"
+            "stop what uses it, or set http.port, in the demo --port (0 takes any free one)"
         ) from error
     listener.listen(BACKLOG)
     return listener
