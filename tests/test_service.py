@@ -12,10 +12,11 @@ import pytest
 from service.worker_process import faces_clip, wait_for
 
 from worker.capture.source import Source
-from worker.config import Camera, Http, Settings, Worker
+from worker.config import Camera, Http, Settings
 from worker.config import Redis as RedisSettings
 from worker.errors import ConfigError, WorkError
 from worker.output.embedded import RedisServer, embedded_redis
+from worker.process import Worker
 from worker.service import MAX_ABANDONED, Service, usable_cores
 
 

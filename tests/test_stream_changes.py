@@ -8,9 +8,10 @@ from pathlib import Path
 import redis
 from capture.clips import make_clip
 
-from worker.config import Camera, Http, Settings, Worker
+from worker.config import Camera, Http, Settings
 from worker.config import Redis as RedisSettings
 from worker.output.embedded import embedded_redis
+from worker.process import Worker
 from worker.service import Service
 from worker.venue import Zone
 

@@ -30,13 +30,14 @@ from rich.console import Console
 from rich.table import Table
 
 from worker.capture.demo import Scene
-from worker.config import Camera, CameraDefaults, Http, Settings, Worker
+from worker.config import Camera, CameraDefaults, Http, Settings
 from worker.config import Detection as DetectionSettings
 from worker.config import Redis as RedisSettings
 from worker.errors import ConfigError
 from worker.evaluation.clip import CLIP_FPS, CLIP_SIZE, make_clip
 from worker.evaluation.report_loop import LoopCost, run_report_loop
 from worker.output.embedded import embedded_redis
+from worker.process import Worker
 from worker.service import Service
 
 WARM_UP_S = 3.0
@@ -192,8 +193,11 @@ def measure(load: Load, clip: Path, floor: Floor) -> Cost:
     Raises:
         ConfigError: the clip cannot be played, or the embedded server is missing.
     """
-    with embedded_redis() as server:
-        service = Service(_settings(load, clip, server.url))
+    with (
+        embedded_redis() as server,
+        tempfile.TemporaryDirectory(prefix="maskwatch-bench-") as state,
+    ):
+        service = Service(_settings(load, clip, server.url, Path(state)))
         runner = threading.Thread(target=service.run, name="service")
         runner.start()
         time.sleep(WARM_UP_S)
@@ -284,7 +288,7 @@ class _Reading:
                 self.dropped[reason] = self.dropped.get(reason, 0) + int(sample.value)
 
 
-def _settings(load: Load, clip: Path, redis_url: str) -> Settings:
+def _settings(load: Load, clip: Path, redis_url: str, state: Path) -> Settings:
     detection = DetectionSettings(detector=load.detector) if load.detector else DetectionSettings()
     camera = Camera(
         url=str(clip.resolve()),
@@ -295,7 +299,7 @@ def _settings(load: Load, clip: Path, redis_url: str) -> Settings:
         min_face_px=load.min_face_px,
     )
     return Settings.model_construct(  # as it stands, whatever the environment says
-        worker=Worker(worker_id="bench"),
+        worker=Worker(worker_id="bench", state_dir=state),
         cameras={f"bench-{n}": camera for n in range(load.cameras)},
         defaults=CameraDefaults(),
         detection=detection,

@@ -6,15 +6,14 @@ repeats a value that may hold a secret: an address, a user, a password.
 
 from __future__ import annotations
 
-import re
-import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from worker.credentials import public_address, with_credentials
+from worker.process import SCHEMES, Spool, Worker
 from worker.section import (
     DIGEST,
     HOURS,
@@ -39,8 +38,6 @@ from worker.venue import (
 )
 
 Point = tuple[Share, Share]
-Scheme = Literal["rtsp", "rtsps", "http", "https", "file", "device", "demo"]
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 MAX_CAMERAS = 256
 NO_CAMERAS = "no camera is named; add a table [cameras.NAME] with a url"
@@ -172,7 +169,7 @@ class Redis(Credentials):
         2.0, description="Longest wait for a connection and for an answer."
     )
     queue_events: Annotated[int, Field(ge=100, le=10_000_000)] = Field(
-        50_000, description="Events kept in memory while Redis is away."
+        50_000, description="Events kept in memory where the disk does not take them either."
     )
 
     @field_validator("url")
@@ -293,28 +290,6 @@ class Deciding(Section):
     memory_s: Seconds = Field(3.0, description="Time in which old evidence loses 63 % weight.")
 
 
-class Worker(Section):
-    """The process itself."""
-
-    worker_id: Name | None = Field(None, description="Default: the host's name.")
-    stop_timeout_s: Seconds = Field(10.0, description="Longest ordered stop.")
-    schemes: list[Scheme] = Field(
-        ["rtsp", "rtsps", "http", "https", "file", "device"],
-        description="Kinds of sources that cameras may name.",
-    )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least level of what is logged."
-    )
-
-    @property
-    def identity(self) -> str:
-        """The id in events: as set, else made of the host's name."""
-        if self.worker_id:
-            return self.worker_id
-        cleaned = re.sub(r"[^a-z0-9_-]+", "-", socket.gethostname().lower()).strip("-_")
-        return cleaned[:63] or "worker"
-
-
 class Settings(Section):
     """The whole configuration."""
 
@@ -329,6 +304,7 @@ class Settings(Section):
     inference: Inference = Inference()
     deciding: Deciding = Deciding()
     redis: Redis = Redis()
+    spool: Spool = Spool()
     http: Http = Http()
 
     @model_validator(mode="before")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
-from worker.config import Camera, CameraDefaults, Http, Settings, Worker
+from worker.config import Camera, CameraDefaults, Http, Settings
 from worker.config import Redis as RedisSettings
 from worker.output.embedded import embedded_redis
 from worker.output.tail import follow, line
+from worker.process import Worker
 from worker.service import Service
 from worker.venue import Zone
 
@@ -19,11 +22,11 @@ COUNTER = [(0.42, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
 """Where the demo's violations are told of: the right half of what each camera sees."""
 
 
-def demo_settings(redis_url: str, *, cameras: int, port: int) -> Settings:
+def demo_settings(redis_url: str, state: Path, *, cameras: int, port: int) -> Settings:
     """A configuration that needs nothing but this machine."""
     names = [CAMERAS[n] if n < len(CAMERAS) else f"camera-{n + 1}" for n in range(cameras)]
     return Settings.model_construct(  # as it stands, whatever the environment says
-        worker=Worker(worker_id="demo", schemes=["demo"]),
+        worker=Worker(worker_id="demo", schemes=["demo"], state_dir=state),
         defaults=CameraDefaults(),
         cameras={name: Camera(url=f"demo:{name}", min_face_px=FACE_PX) for name in names},
         zones={"counter": Zone(cameras=dict.fromkeys(names, COUNTER))},
@@ -46,9 +49,12 @@ def run_demo(
         Faces seen, by label.
     """
     totals: dict[str, int] = {}
-    with embedded_redis(port=redis_port) as server:
+    with (
+        embedded_redis(port=redis_port) as server,
+        tempfile.TemporaryDirectory(prefix="maskwatch-demo-") as state,
+    ):
         service = Service(
-            demo_settings(server.url, cameras=cameras, port=port),
+            demo_settings(server.url, Path(state), cameras=cameras, port=port),
             on_started=lambda address: tell(
                 f"live page  {address}/\n"
                 f"metrics    {address}/metrics\n"
