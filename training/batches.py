@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,12 @@ from worker.inference.align import CropRule, cut
 
 
 class Batch(NamedTuple):
-    """Crops and their labels: ``uint8 (N, S, S, 3) BGR`` and ``int64 (N,)``."""
+    """Crops and their labels: ``uint8 (N, S, S, 3) BGR`` and ``int64 (N,)``.
 
-    crops: NDArray[np.uint8]
+    Where a frozen body has seen the crops already, its features stand in their place.
+    """
+
+    crops: NDArray[Any]
     labels: NDArray[np.int64]
 
 
@@ -46,18 +49,19 @@ class TrainingBatches:
     Args:
         faces: the training part.
         recipe: order, balance, batch size and augmentation.
+        seen: what stands for each face's crop ``(N, ...)``, where nothing is augmented.
     """
 
-    def __init__(self, faces: Faces, recipe: Recipe) -> None:
+    def __init__(self, faces: Faces, recipe: Recipe, seen: NDArray[Any] | None = None) -> None:
         self._recipe = recipe
         self._labels = faces.labels
         self._count = recipe.faces_per_epoch or len(faces)
         self._size = min(recipe.batch_size or self._count, self._count)
         self._weights = _drawing_weights(faces, recipe)
         self._augmenter: Augmenter | None = None
-        self._plain: NDArray[np.uint8] | None = None
+        self._seen = seen
         if recipe.augmentation is None:
-            self._plain = plain_crops(faces, recipe.rule)
+            self._seen = plain_crops(faces, recipe.rule) if seen is None else seen
         else:
             self._augmenter = Augmenter(faces, recipe.rule, recipe.augmentation, recipe.classes)
 
@@ -85,9 +89,9 @@ class TrainingBatches:
                 yield batch.result()
 
     def _batch(self, chosen: NDArray[np.int64], epoch: int, step: int) -> Batch:
-        if self._plain is not None:
-            return Batch(self._plain[chosen], self._labels[chosen])
-        assert self._augmenter is not None  # noqa: S101 (set whenever plain crops are not)
+        if self._seen is not None:
+            return Batch(self._seen[chosen], self._labels[chosen])
+        assert self._augmenter is not None  # noqa: S101 (set whenever nothing was seen before)
         made = [
             self._augmenter.crop(
                 int(index), np.random.default_rng([self._recipe.seed, epoch, step, place])

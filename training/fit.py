@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,13 @@ from training.checkpoint import (
     save_checkpoint,
 )
 from training.faces import Faces
+from training.frozen import FrozenBody, into_training
 from training.recipe import Recipe
 from training.runs import Epoch, RunFolder, load_run
+from training.whole_set import whole_set_logits
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
-from worker.inference.network import Probabilities, definition
+from worker.inference.network import Probabilities, ReportNet, definition
 
 CHUNK = 256
 """Crops of one forward pass where no gradient is wanted."""
@@ -60,7 +63,6 @@ class Trainer:
         self._device = torch.device(device)
         torch.manual_seed(recipe.seed)
         self._model = new_model(recipe).to(self._device)
-        self._batches = TrainingBatches(train, recipe)
         self._optimizer = _optimizer(self._model.network, recipe)
         self._average = {k: v.clone() for k, v in self._model.network.state_dict().items()}
         self._best = dict(self._average)
@@ -71,6 +73,11 @@ class Trainer:
         self._class_weights = torch.tensor(weights, device=self._device) if weights else None
         if folder.checkpoint.exists():
             self._resume()
+        self._whole_set = recipe.batch_size == 0 and isinstance(self._model.network, ReportNet)
+        self._forward: Callable[[Tensor], Tensor] = self._model.logits
+        if self._whole_set:
+            self._forward = partial(whole_set_logits, self._model)
+        self._batches = TrainingBatches(train, recipe, self._seen_once(train))
 
     @property
     def epochs_done(self) -> int:
@@ -99,9 +106,18 @@ class Trainer:
         chosen = self._recipe.keep == "best" and len(self._validation[1])
         self._folder.write_weights(self._best if chosen else self._averaged())
 
+    def _seen_once(self, train: Faces) -> NDArray[np.float32] | None:
+        """The features of a frozen body, where no augmentation changes them."""
+        recipe = self._recipe
+        if recipe.augmentation is not None or not recipe.freeze_body or self._teachers:
+            return None
+        body = FrozenBody(self._model)
+        self._forward = body.logits
+        return body.features(plain_crops(train, recipe.rule))
+
     def _one_epoch(self, number: int) -> Epoch:
         torch.manual_seed(hash((self._recipe.seed, number)) % 2**63)
-        self._model.train()
+        into_training(self._model, frozen=self._recipe.freeze_body)
         losses: list[float] = []
         rate = 0.0
         for step, batch in enumerate(self._batches.epoch(number)):
@@ -121,8 +137,9 @@ class Trainer:
     def _step(self, batch: Batch) -> float:
         pixels = torch.from_numpy(batch.crops).to(self._device, non_blocking=True)
         labels = torch.from_numpy(batch.labels).to(self._device, non_blocking=True)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._on_cuda):
-            loss = self._loss(self._model.logits(pixels).float(), labels, pixels)
+        mixed = self._device.type == "cuda" and not self._whole_set  # its sums need the precision
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
+            loss = self._loss(self._forward(pixels).float(), labels, pixels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -207,10 +224,6 @@ class Trainer:
         self._average = group_of(tensors, "average")
         self._best = group_of(tensors, "best")
         restore_optimizer(self._optimizer, group_of(tensors, "optimizer"))
-
-    @property
-    def _on_cuda(self) -> bool:
-        return self._device.type == "cuda"
 
 
 def new_model(recipe: Recipe) -> Probabilities:

@@ -172,6 +172,28 @@ def test_a_frozen_body_does_not_change(tiny: Recipe, prepared: Path, tmp_path: P
     assert not torch.equal(before["head.weight"], after["head.weight"])
 
 
+def test_a_frozen_body_is_asked_once(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without augmentation its features are computed before the first epoch, and never again."""
+    frozen = tiny.model_copy(
+        update={"freeze_body": True, "augmentation": None, "ema": 0.0, "epochs": 3}
+    )
+    trainer = _trainer(frozen, prepared, tmp_path / "run")
+    monkeypatch.setattr(trainer._model, "logits", None)
+    monkeypatch.setattr(trainer, "_validate", lambda: (0.0, 0.0))
+    epochs: list[Epoch] = []
+    trainer.run(epochs.append)
+    assert epochs[-1].train_loss < epochs[0].train_loss
+
+
+def test_a_frozen_body_keeps_its_statistics(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+    """Running means belong to the weights that made them."""
+    frozen = tiny.model_copy(update={"freeze_body": True, "epochs": 1, "ema": 0.0})
+    _trainer(frozen, prepared, tmp_path / "run").run(lambda _epoch: None)
+    assert not load_run(tmp_path / "run").weights()["stem.1.running_mean"].any()
+
+
 def test_early_stop_ends_a_run(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
     """After so many epochs without a better validation loss it is over."""
     stubborn = tiny.model_copy(update={"epochs": 20, "patience": 1, "learning_rate": 1.0})

@@ -6,7 +6,7 @@ A network takes ``float (N, 3, S, S)`` pixels, normalised, and gives logits ``(N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,6 +43,12 @@ class ReportNet(nn.Module):
         """Logits ``(N, classes)``."""
         logits: Tensor = self.linear_layers(self.cnn_layers(pixels).flatten(1))
         return logits
+
+    def layers(self) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """The convolution and the normalisation of each layer, in order."""
+        modules = list(self.cnn_layers)
+        for first in range(0, len(modules), 4):
+            yield cast("nn.Conv2d", modules[first]), cast("nn.BatchNorm2d", modules[first + 1])
 
 
 class Residual(nn.Module):
@@ -135,12 +141,16 @@ class Probabilities(nn.Module):
 
     def logits(self, pixels: Tensor) -> Tensor:
         """Logits before calibration, for training and for calibrating."""
+        logits: Tensor = self.network(self.standardised(pixels))
+        return logits
+
+    def standardised(self, pixels: Tensor) -> Tensor:
+        """What the network takes, ``float (N, 3, S, S)``."""
         x = pixels.permute(0, 3, 1, 2)
         if self._flip:
             x = x.flip(1)
         x = x.to(self.mean.dtype) * (1 / 255)
-        logits: Tensor = self.network((x - self.mean) * self.scale)
-        return logits
+        return (x - self.mean) * self.scale
 
 
 PLAIN = Normalisation()

@@ -1,0 +1,60 @@
+"""Training the last layer alone, on a body that stays as it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from worker.inference.network import Probabilities
+
+CHUNK = 32
+"""Crops of one forward pass of the body."""
+
+
+class FrozenBody:
+    """What a network computes before its last layer, and that layer.
+
+    Without augmentation a crop's features never change, so they are computed once.
+    """
+
+    def __init__(self, model: Probabilities) -> None:
+        self._model = model
+        modules = list(model.network.modules())
+        self._last = [module for module in modules if isinstance(module, nn.Linear)][-1]
+        dropped = [module.p for module in modules if isinstance(module, nn.Dropout)]
+        self._dropout = dropped[-1] if dropped else 0.0
+
+    def features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The last layer's input for ``uint8 (N, S, S, 3)`` crops, ``(N, F)``, undropped."""
+        device = self._model.mean.device
+        caught: list[Tensor] = []
+        hook = self._last.register_forward_pre_hook(
+            lambda _layer, given: caught.append(given[0].float().cpu())
+        )
+        self._model.eval()
+        try:
+            with torch.inference_mode():
+                for first in range(0, len(crops), CHUNK):
+                    part = torch.from_numpy(crops[first : first + CHUNK])
+                    self._model.logits(part.to(device))
+        finally:
+            hook.remove()
+        return np.asarray(torch.cat(caught).numpy(), np.float32)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits ``(N, classes)`` as in training, with the network's dropout."""
+        told: Tensor = self._last(functional.dropout(features, self._dropout, training=True))
+        return told
+
+
+def into_training(model: Probabilities, *, frozen: bool) -> None:
+    """Training mode; a frozen body keeps its running statistics, which belong to its weights."""
+    model.train()
+    if frozen:
+        for module in model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
