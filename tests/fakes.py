@@ -28,6 +28,9 @@ class ArrayPicture:
     def gray(self) -> Image:
         return np.ascontiguousarray(self.image[..., 1])
 
+    def thin(self) -> Image:
+        return self.gray()
+
     def bgr(self) -> Image:
         self.conversions += 1
         return self.image

@@ -17,7 +17,7 @@ from worker.metrics import CameraMetrics
 from worker.output.compliance import Compliance
 from worker.output.event import EventMaker
 from worker.pipeline import CameraPipeline, CloseReason, Pending, Seen
-from worker.records import CameraStatus, DropReason, Label
+from worker.records import CameraStatus, DropReason, Gap, Label
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class CameraRun:
 
     Args:
         on_ready: called with this camera when it has a frame and none in flight.
+        history: to go on with.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class CameraRun:
         compliance: Compliance,
         metrics: CameraMetrics,
         on_ready: Callable[[CameraRun], None],
+        history: CameraHistory | None = None,
     ) -> None:
         self.camera_id = camera_id
         self.camera = camera
@@ -49,7 +51,7 @@ class CameraRun:
         metrics.tell(self.condition.state, None)
         self.seen: Seen | None = None
         self.looked: Seen | None = None
-        self.history = CameraHistory()
+        self.history = history or CameraHistory()
         self.analysed = 0
         self.dropped = 0
         self._pipeline = pipeline
@@ -61,7 +63,7 @@ class CameraRun:
         self._busy = False
         self._closing: CloseReason | None = None
         self._lock = threading.Lock()
-        self._changes: queue.SimpleQueue[CameraStatus] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[CameraStatus | Gap] = queue.SimpleQueue()
         self._slot = Slot(live=camera.live, on_ready=self._on_ready, on_drop=self._on_drop)
         self._source = Source(camera_id, camera, self._slot, listener=self)
         self._thread = self._make_thread()
@@ -91,6 +93,23 @@ class CameraRun:
     def close(self) -> None:
         """End what is open, once nothing is in flight any more."""
         self._pipeline.close(self.camera_id, "stopped", time.monotonic(), time.time())
+
+    def retire(self) -> None:
+        """Capture nothing more, for good: nothing of the source gets out from now on."""
+        self.stop()
+        self._source.abandon()
+
+    def leave(self) -> None:
+        """End what is open and say that nobody watches any more; after ``retire``, once idle."""
+        self.tell_changes()
+        self.close()
+        if self.condition.state not in {"off", "ended"}:
+            self.status(CameraStatus(self.camera_id, "off", time.time()))
+            self.tell_changes()
+
+    def lingers(self) -> bool:
+        """True while a capture thread, the last or one that was given up, has not ended."""
+        return self._thread.is_alive() or self.hanging() > 0
 
     def hung(self, now_s: float) -> bool:
         """True where the capture thread has shown no sign of life for too long."""
@@ -213,9 +232,15 @@ class CameraRun:
         """The camera went up or down."""
         self.condition = status
         self._metrics.tell(status.state, status.reason)
-        self._compliance.camera(self.camera_id, status.state, time.monotonic())
+        blind_s = max(0.0, time.time() - status.since) if status.blind else 0.0
+        state = "down" if status.blind else status.state  # frozen counts as blind
+        self._compliance.camera(self.camera_id, state, time.monotonic() - blind_s)
         self.history.status(status)
         self._changes.put(status)
+
+    def gap(self, gap: Gap) -> None:
+        """The camera sees again, or need not."""
+        self._changes.put(gap)
 
     def reconnecting(self, reason: CameraReason) -> None:
         """Another attempt begins."""
@@ -224,15 +249,20 @@ class CameraRun:
     def tell_changes(self) -> bool:
         """Make the events of the changes of state since the last call; True if there were any.
 
-        On the main thread.
+        Call it often, on the main thread: it also watches over the thread that captures, which
+        cannot tell while it hangs.
         """
+        self._source.watch_over(time.monotonic())
         changed = False
         while not self._changes.empty():
-            status = self._changes.get()
+            change = self._changes.get()
             changed = True
-            if status.state != "connecting":
-                self._maker.camera(status)
-            if status.state in {"down", "off"}:
+            if isinstance(change, Gap):
+                self._maker.gap(self.camera_id, change.start, change.end, change.reason)
+                continue
+            if change.state != "connecting":
+                self._maker.camera(change)
+            if change.blind or change.state == "off":
                 self._close_between_frames("camera_down")
         if self.done():
             self._close_between_frames("ended")

@@ -21,6 +21,7 @@ from worker.section import (
     Credentials,
     Name,
     Seconds,
+    SecondsOrNever,
     Section,
     Share,
     faults,
@@ -65,6 +66,12 @@ class CameraDefaults(Section):
     motion: bool = Field(True, description="Skip detection while nothing moves.")
     motion_max_pause_s: Seconds = Field(
         5.0, description="Longest time without detection, however still the view is."
+    )
+    frozen_after_s: SecondsOrNever = Field(
+        120.0, description="Time without any change of the picture, not one bit; 0: never frozen."
+    )
+    covered_after_s: SecondsOrNever = Field(
+        10.0, description="Time of black, white or no texture at all; 0: never covered."
     )
     region: list[Point] | None = Field(
         None, description="Polygon, as shares of width and height, outside which nothing counts."

@@ -141,8 +141,11 @@ class CameraPipeline:
     def begin(self, frame: Frame) -> Pending:
         """From a frame to its crops. Blocks for as long as detection takes."""
         now_s = frame.monotonic_s
+        if frame.frozen:
+            # Who is in that picture was looked at long ago, and need not be there any more.
+            return Pending(frame, looked=False, tracks=())
         with self._timed("motion"):
-            deserves_look = self._motion.deserves_look(frame.picture.gray(), now_s)
+            deserves_look = self._motion.deserves_look(frame.picture.thin(), now_s)
         if not deserves_look:
             return Pending(frame, looked=False, tracks=self._tracker.hold(now_s))
         image = frame.picture.bgr()

@@ -71,6 +71,9 @@ class Picture(Protocol):
     def gray(self) -> Image:
         """Luma, ``uint8 (H, W)``; a view where the codec has it. Not to be written to."""
 
+    def thin(self) -> Image:
+        """Every n-th point of the luma, ``uint8``, 160 to 319 wide; made once and kept."""
+
     def bgr(self) -> Image:
         """Colours, ``uint8 (H, W, 3) BGR``; converted at the first call and kept."""
 
@@ -84,6 +87,7 @@ class Frame:
         monotonic_s: monotonic clock of its arrival; durations come from this one.
         dropped: frames of this camera that were due since the last one taken up and were
             not analysed, by reason.
+        frozen: the picture has stood still for so long that it may not be live.
     """
 
     camera_id: str
@@ -91,6 +95,7 @@ class Frame:
     monotonic_s: float
     picture: Picture
     dropped: Mapping[DropReason, int] = field(default_factory=dict)
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +169,28 @@ CameraState = Literal["connecting", "up", "down", "off", "ended"]
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """What a camera is doing, since when (seconds since the epoch), and why if it is blind."""
+    """What a camera is doing, since when (seconds since the epoch), and why if it is blind.
+
+    ``up`` with a reason is a warning: ``frozen``, or ``clock``, with which it still sees all.
+    """
 
     camera_id: str
     state: CameraState
     since: float
     reason: CameraReason | None = None
     detail: str = ""
+
+    @property
+    def blind(self) -> bool:
+        """True while nobody sees what happens before the camera, though somebody should."""
+        return self.state in {"connecting", "down"} or self.reason == "frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which a camera saw nothing, once it is over; seconds since the epoch."""
+
+    camera_id: str
+    start: float
+    end: float
+    reason: CameraReason

@@ -31,6 +31,7 @@ PATTERN_MEANS = {
 
 Name = Annotated[str, Field(pattern=NAME)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+SecondsOrNever = Annotated[float, Field(ge=0, le=31_536_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -19,6 +19,8 @@ def numbered(number: int, width: int = 320, height: int = 180) -> NDArray[np.uin
     """A picture, ``uint8 (height, width, 3) RGB``, with its number as black and white cells."""
     picture = np.full((height, width, 3), 96, np.uint8)
     picture[:, :, 1] += np.arange(width, dtype=np.uint16).astype(np.uint8)[None, :] % 32
+    checks = np.indices((height, width)).sum(0) // 64 % 2 == 0  # texture: the view is not covered
+    picture[height // 4 :][checks[height // 4 :]] += 48
     for bit in range(BITS):
         picture[:CELL, bit * CELL : (bit + 1) * CELL] = 235 if number >> bit & 1 else 16
     left = number * 4 % (width - CELL)

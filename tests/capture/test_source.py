@@ -123,7 +123,7 @@ def _blanked(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "reason", "words"),
     [
-        ("header.mkv", _header_only, "unreachable", "truncated"),
+        ("header.mkv", _header_only, "undecodable", "truncated"),
         ("blank.mp4", _blanked, "undecodable", "no picture that can be decoded"),
         ("picture.png", _picture, "unsupported", "single picture"),
         ("picture.jpg", _picture, "unsupported", "single picture"),

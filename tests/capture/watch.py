@@ -14,7 +14,7 @@ from capture.clips import number_of
 from worker.capture.slot import Slot
 from worker.capture.source import Source
 from worker.config import Camera
-from worker.records import CameraStatus, Frame
+from worker.records import CameraStatus, Frame, Gap
 
 PATIENCE_S = 30.0
 
@@ -62,6 +62,7 @@ class Watch:
         self.camera = Camera(**camera)
         self.received = 0
         self.statuses: list[CameraStatus] = []
+        self.gaps: list[Gap] = []
         self.retries: Counter[str] = Counter()
         self.drops: Counter[str] = Counter()
         self.frames: list[Frame] = []
@@ -90,6 +91,12 @@ class Watch:
             self.statuses.append(status)
             self.changed.notify_all()
         self._on_status(status)
+
+    def gap(self, gap: Gap) -> None:
+        """Remember it."""
+        with self.changed:
+            self.gaps.append(gap)
+            self.changed.notify_all()
 
     def reconnecting(self, reason: str) -> None:
         """Count it."""

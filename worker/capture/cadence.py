@@ -14,6 +14,9 @@ RATE_BAND = (0.75, 1.33)
 MAX_STANDING = 3
 """Frames with the same stamp that B-frames explain; more of them are a clock that stands."""
 
+QUIET_S = 60.0
+"""Time without a jump or a stand after which a clock is trusted again."""
+
 MAX_EARLY = 0.5
 """A frame may be taken at most half a period early."""
 
@@ -53,6 +56,8 @@ class Cadence:
         self._arrived_s = 0.0
         self._standing = 0
         self._grid = -1
+        self._fault_s: float | None = None
+        self._origin_s = 0.0
         self._window = (0.0, 0.0)
         self._wrong_windows = 0
 
@@ -65,6 +70,14 @@ class Cadence:
     def interval_s(self) -> float:
         """Time from frame to frame, smoothed, in seconds."""
         return self._interval_s
+
+    @property
+    def disturbed(self) -> bool:
+        """True where a live stream's stamps jumped or stood still within the last minute.
+
+        A rate that is wrong is none of these: with a machine that cannot follow it looks alike.
+        """
+        return self._fault_s is not None and self._arrived_s - self._fault_s < QUIET_S
 
     def due(self, stamp_s: float | None, arrived_s: float) -> bool:
         """Take note of the next frame; True where it is to be analysed.
@@ -87,6 +100,7 @@ class Cadence:
             self._media_s = 0.0
             self._base_s = None if stamp_s is None else -stamp_s
             self._window = (0.0, arrived_s)
+            self._origin_s = arrived_s
         else:
             before = self._media_s
             self._media_s = self._next(before, stamp_s, max(0.0, arrived_s - self._arrived_s))
@@ -94,6 +108,7 @@ class Cadence:
             if 0 < step < JUMP_S:
                 self._interval_s += 0.1 * (step - self._interval_s)
         self._arrived_s = arrived_s
+        self._origin_s = min(self._origin_s, arrived_s - self._media_s)
         if self._live and self._stamped:
             self._check_rate()
 
@@ -109,6 +124,9 @@ class Cadence:
         behind = stamped < media_s - JUMP_S
         ahead = self._live and stamped > media_s + passed_s + JUMP_S
         if behind or ahead:
+            # After a stall over TCP a camera skips what it had no room for: that is no fault.
+            if behind or stamped > self._arrived_s + passed_s - self._origin_s + JUMP_S:
+                self._note_fault(passed_s)
             self._base_s = blind - stamp_s
             return blind
         if stamped > media_s:
@@ -116,9 +134,15 @@ class Cadence:
             return stamped
         self._standing += 1
         if self._standing > MAX_STANDING:
+            self._note_fault(passed_s)
             return blind
         # B-frames over RTP repeat a stamp: go on a little, and meet the next true one.
         return min(blind, media_s + self._interval_s)
+
+    def _note_fault(self, passed_s: float) -> None:
+        """A stamp that cannot be; a file's are cut together, and nobody's fault."""
+        if self._live:
+            self._fault_s = self._arrived_s + passed_s
 
     def _check_rate(self) -> None:
         """Stop believing stamps that run at a wrong rate; a burst after a stall is none."""

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Moment(NamedTuple):
+    """One moment on both clocks: seconds since the epoch, and since some start."""
+
+    wall_s: float
+    monotonic_s: float
 
 
 class Clock(Protocol):

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from worker.capture import demo
 from worker.capture.cadence import Cadence
-from worker.capture.clock import Clock
+from worker.capture.clock import Clock, Moment
 from worker.capture.faults import ALMOST, Phase, camera_error
 from worker.config import Camera
 from worker.errors import CameraError, ConfigError
@@ -50,15 +50,15 @@ class Decoded:
     Attributes:
         due: to be analysed; the others are not even wrapped.
         sound: not flagged by the decoder, nor built on what was damaged.
-        captured_at: wall clock of its arrival, seconds since the epoch.
-        monotonic_s: monotonic clock of its arrival.
+        clock_fault: the camera's time stamps jump or stand still; ours serve instead.
+        at: when it arrived.
     """
 
     frame: av.VideoFrame
     due: bool
     sound: bool
-    captured_at: float
-    monotonic_s: float
+    clock_fault: bool
+    at: Moment
 
 
 class Connection:
@@ -144,9 +144,13 @@ class Connection:
                 if paced:
                     self._pause(begin_s + self._cadence.media_s - now_s)
                     now_s = self._clock.monotonic_s()
-                seen, self._frame_s = True, now_s
                 sound = self._is_sound(frame, now_s)
-                yield Decoded(frame, due, sound, self._clock.wall_s(), now_s)
+                if sound:
+                    seen, self._frame_s = True, now_s
+                else:
+                    self._check_decodable(now_s)
+                at = Moment(self._clock.wall_s(), now_s)
+                yield Decoded(frame, due, sound, self._cadence.disturbed, at)
         if not self._stopping:
             self._end(seen=seen)
             if paced:
@@ -322,7 +326,7 @@ class Connection:
         if now_s - self._frame_s > limit_s and not self._local:
             raise CameraError(
                 "undecodable",
-                f"{self._camera.address} sends data, but no picture for {limit_s:.0f} s; "
+                f"{self._camera.address} sends data, but no sound picture for {limit_s:.0f} s; "
                 "check the camera's codec settings and its keyframe interval",
             )
 

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from worker.capture.view import thinned
 from worker.records import Box, Image
-
-GRID_PX = 160
-"""Width to which the luma is thinned out; a person of 60 px in 1280 keeps 7 of them."""
 
 CHANGED_LEVELS = 18
 """Change of luma, of 255, that noise and re-encoding rarely reach."""
@@ -59,13 +57,12 @@ class Motion:
         """True where the frame must be detected on.
 
         Args:
-            gray: luma, ``uint8 (H, W)``; only a thinned-out copy is kept.
+            gray: luma, ``uint8 (H, W)``, whole or thinned out; a thinned-out copy is kept.
             now_s: monotonic clock of the frame.
         """
         if not self._enabled:
             return True
-        step = max(1, gray.shape[1] // GRID_PX)
-        thin = np.ascontiguousarray(gray[step // 2 :: step, step // 2 :: step])
+        thin = thinned(gray)
         reference = self._reference
         if reference is None or reference.shape != thin.shape:
             self._mask = self._rasterised(thin.shape[1], thin.shape[0])

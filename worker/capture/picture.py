@@ -9,11 +9,15 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from worker.capture.view import thinned
 from worker.records import Image
 
 LUMA_PLANE_FORMATS = frozenset({"yuv420p", "yuvj420p", "nv12", "nv21", "yuv422p", "yuvj422p"})
 LUMA_FORMATS = LUMA_PLANE_FORMATS | {"yuv444p", "yuvj444p", "gray"}
 """Pixel formats of 8 bits whose first plane is the luma."""
+
+DEEP_FORMATS = {"yuv420p10le": 2, "yuv422p10le": 2, "yuv444p10le": 2, "p010le": 8}
+"""Pixel formats of 10 bits in words of 16: how far down their upper 8 bits are to be shifted."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt(3)."""
@@ -26,12 +30,14 @@ class AvPicture:
     ``reformatter`` is the camera's own, and only one frame of a camera is in flight.
     """
 
-    __slots__ = ("_bgr", "_frame", "_reformatter")
+    __slots__ = ("_bgr", "_frame", "_gray", "_reformatter", "_thin")
 
     def __init__(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> None:
         self._frame = frame
         self._reformatter = reformatter
         self._bgr: Image | None = None
+        self._gray: Image | None = None
+        self._thin: Image | None = None
 
     @property
     def width(self) -> int:
@@ -48,10 +54,32 @@ class AvPicture:
 
         Where the codec has no luma plane of 8 bits, the frame is converted.
         """
-        frame = self._frame
-        if frame.format.name not in LUMA_FORMATS:
-            frame = self._reformatter.reformat(frame, format="gray", threads=1)
-        return _plane_view(frame, channels=1)[:, :, 0]
+        if self._gray is None:
+            frame = self._frame
+            if frame.format.name not in LUMA_FORMATS:
+                # Not the camera's reformatter: two threads may ask, and this is rare.
+                frame = VideoReformatter().reformat(frame, format="gray", threads=1)
+            self._gray = _plane_view(frame, channels=1)[:, :, 0]
+        return self._gray
+
+    def thin(self) -> Image:
+        """Every n-th point of the luma, ``uint8``, 160 to 319 wide; made once and kept.
+
+        Asked for by the capture thread first; needs no conversion where the luma is a plane of
+        8 or 10 bits.
+        """
+        if self._thin is None:
+            shift = DEEP_FORMATS.get(self._frame.format.name)
+            if shift is None:
+                self._thin = thinned(self.gray())
+            else:
+                plane = self._frame.planes[0]
+                words = np.frombuffer(memoryview(plane), np.uint16).reshape(
+                    -1, plane.line_size // 2
+                )
+                points = thinned(words[: self._frame.height, : self._frame.width])
+                self._thin = (points >> shift).astype(np.uint8)
+        return self._thin
 
     def bgr(self) -> Image:
         """Colours, ``uint8 (H, W, 3) BGR`` of full range; converted at the first call and kept.

@@ -17,14 +17,16 @@ from typing import Protocol
 import av
 from av.video.reformatter import VideoReformatter
 
-from worker.capture.clock import Clock, SystemClock
+from worker.capture.clock import Clock, Moment, SystemClock
 from worker.capture.connection import Connection, Decoded, Opener
 from worker.capture.hours import is_watched
 from worker.capture.picture import AvPicture
+from worker.capture.sight import Sight, SightListener
 from worker.capture.slot import Slot
+from worker.capture.view import ViewWatch
 from worker.config import Camera
 from worker.errors import CameraError, CameraReason
-from worker.records import CameraState, CameraStatus, Frame
+from worker.records import Frame
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +43,11 @@ HOURS_CHECK_S = 5.0
 """How often the hours of the day are looked at; the wall clock may jump."""
 
 
-class SourceListener(Protocol):
+class SourceListener(SightListener, Protocol):
     """Hears what a source does. Called on the capture thread; cheap, must not raise."""
 
     def frame_received(self) -> None:
         """A frame was decoded, due or not."""
-
-    def status(self, status: CameraStatus) -> None:
-        """The camera's state or its reason changed."""
 
     def reconnecting(self, reason: CameraReason) -> None:
         """The source is about to be opened again, after a failure."""
@@ -66,6 +65,7 @@ class Source:
         opener: ``av.open`` or its like.
         jitter: gives 0 to 1, so that cameras behind one switch don't come back at once.
         guard_reads: see ``Connection``; set by ``successor``.
+        sight: what is known of the camera already; set by ``successor``.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Source:
         opener: Opener = av.open,
         jitter: Callable[[], float] = random.random,
         guard_reads: bool = False,
+        sight: Sight | None = None,
     ) -> None:
         self._camera_id = camera_id
         self._camera = camera
@@ -95,7 +96,12 @@ class Source:
         self._idle = False
         self._activity_s = self._clock.monotonic_s()
         self._opened_s: float | None = None
-        self._said: tuple[CameraState, CameraReason | None] | None = None
+        self._played = False
+        self._sight = sight or Sight(camera_id, camera.address, listener)
+        self._view = ViewWatch(
+            frozen_after_s=camera.frozen_after_s if camera.live else 0,
+            covered_after_s=camera.covered_after_s if camera.live else 0,
+        )
 
     @property
     def last_activity_s(self) -> float:
@@ -113,23 +119,22 @@ class Source:
         waits = _Backoff(self._jitter)
         while not self._stopped.is_set():
             if not self._in_hours():
-                self._report("off")
+                self._told(Sight.is_off)
                 self._pause(HOURS_CHECK_S)
                 continue
-            if self._said is None or self._said[0] == "off":
-                self._report("connecting")
+            self._told(Sight.connects)
             error = self._try_once()
             if self._stopped.is_set():
                 return
+            if self._is_over(error):
+                self._end(error)
+                return
             if error is not None:
-                self._report("down", error)
+                self._fail(error)
                 if self._held_s() > STEADY_S:
                     waits.reset()
                 self._pause(waits.next_s(error.reason))
                 self._retrying(error.reason)
-            elif self._camera.scheme == "file" and not self._camera.loop and self._in_hours():
-                self._report("ended")
-                return
 
     def run_once(self) -> None:
         """One connection: open, read, decode, hand over what is due.
@@ -140,6 +145,7 @@ class Source:
             CameraError: the source failed; its reason says how.
         """
         self._opened_s = None
+        self._played = False
         connection = Connection(
             self._camera,
             clock=self._clock,
@@ -152,8 +158,8 @@ class Source:
         with connection, contextlib.closing(connection.frames()) as frames:
             for decoded in frames:
                 self._take_note(decoded)
-                if decoded.monotonic_s - checked_s > HOURS_CHECK_S:
-                    checked_s = decoded.monotonic_s
+                if decoded.at.monotonic_s - checked_s > HOURS_CHECK_S:
+                    checked_s = decoded.at.monotonic_s
                     if not self._in_hours():
                         return
 
@@ -187,6 +193,7 @@ class Source:
             opener=self._opener,
             jitter=self._jitter,
             guard_reads=True,
+            sight=self._sight,
         )
 
     def _try_once(self) -> CameraError | None:
@@ -207,45 +214,82 @@ class Source:
             )
         return None
 
+    def watch_over(self, now_s: float) -> None:
+        """Tell of a source that hangs in a library for longer than its time-outs allow.
+
+        From any thread, often; the thread itself cannot tell while it hangs, and FFmpeg may need
+        twice its time-out, or for ever where something else than video comes. If it comes back,
+        so does the camera.
+        """
+        silent_s = now_s - self.last_activity_s
+        camera, opening = self._camera, self._opened_s is None
+        limit_s = camera.open_timeout_s if opening else camera.read_timeout_s
+        told = self._sight.state not in {"connecting", "up"}
+        if silent_s <= limit_s or told or self._stopped.is_set():
+            return
+        error = CameraError(
+            "timeout" if opening else "stalled",
+            f"{camera.address} has sent nothing for {limit_s:g} s; "
+            "check the camera, the network and the firewall",
+        )
+        self._fail(error)
+
     def _take_note(self, decoded: Decoded) -> None:
         """Pass on one decoded frame: counted, and handed over if it is due."""
+        wanted = decoded.due and decoded.sound
+        picture = AvPicture(decoded.frame, self._reformatter) if wanted else None
+        if picture is not None:
+            self._view.look(picture.thin, decoded.at.monotonic_s)
         with self._outward() as allowed:
             if not allowed:
                 return
             self._listener.frame_received()
             if decoded.sound:
-                self._report_locked("up")
-            if not decoded.due:
-                return
-            if not decoded.sound:
+                self._tell_view(decoded)
+            elif decoded.due:
                 self._slot.drop("corrupt")
+            if picture is None:
                 return
-            picture = AvPicture(decoded.frame, self._reformatter)
+            at, frozen = decoded.at, self._view.doubt == "frozen"
             self._slot.offer(
-                Frame(self._camera_id, decoded.captured_at, decoded.monotonic_s, picture)
+                Frame(self._camera_id, at.wall_s, at.monotonic_s, picture, frozen=frozen)
             )
         self._idle = True
         self._slot.wait_taken()
         self._beat()
 
-    def _report(self, state: CameraState, error: CameraError | None = None) -> None:
-        """Tell the listener and the log of a state, once for each change."""
+    def _tell_view(self, decoded: Decoded) -> None:
+        """Tell what a sound frame says of the camera; with the gate held."""
+        at, doubt = decoded.at, self._view.doubt
+        self._played = True
+        if doubt is None:
+            self._sight.sees(at, "clock" if decoded.clock_fault else None)
+        else:
+            ago_s = at.monotonic_s - self._view.since_s
+            since = Moment(at.wall_s - ago_s, self._view.since_s)
+            self._sight.doubts(doubt, since, at)
+
+    def _told(self, tell: Callable[[Sight, Moment], None]) -> None:
+        """Tell something of the camera, unless this source is abandoned."""
         with self._outward() as allowed:
             if allowed:
-                self._report_locked(state, error)
+                tell(self._sight, Moment(self._clock.wall_s(), self._clock.monotonic_s()))
 
-    def _report_locked(self, state: CameraState, error: CameraError | None = None) -> None:
-        reason = error.reason if error else None
-        if self._said == (state, reason):
-            return
-        self._said = (state, reason)
-        detail = self._without_secrets(str(error)) if error else ""
-        if error:
-            logger.warning("camera %s: down, %s: %s", self._camera_id, reason, detail)
-        else:
-            logger.info("camera %s: %s (%s)", self._camera_id, state, self._camera.address)
-        since = self._clock.wall_s()
-        self._listener.status(CameraStatus(self._camera_id, state, since, reason, detail))
+    def _fail(self, error: CameraError) -> None:
+        self._told(lambda sight, now: sight.fails(error, self._detail(error), now))
+
+    def _end(self, error: CameraError | None) -> None:
+        self._told(lambda sight, now: sight.ends(now, error, self._detail(error)))
+
+    def _detail(self, error: CameraError | None) -> str:
+        return self._without_secrets(str(error)) if error else ""
+
+    def _is_over(self, error: CameraError | None) -> bool:
+        """True at the end of a file that is not to begin again, however it ended."""
+        camera = self._camera
+        if camera.scheme != "file" or camera.loop:
+            return False
+        return self._played if error else self._in_hours()
 
     def _retrying(self, reason: CameraReason) -> None:
         with self._outward() as allowed:

@@ -94,14 +94,14 @@ class Compliance:
                         zone.ended[label] += 1
 
     def camera(self, camera_id: str, state: CameraState, now_s: float) -> None:
-        """A camera's state is this from now on."""
+        """A camera's state is this from then on; blindness before this period does not count."""
         with self._lock:
             watch = self._watches[camera_id]
             if state in SEEING and watch.blind_since_s is not None:
-                watch.blind_s += now_s - watch.blind_since_s
+                watch.blind_s += max(0.0, now_s - watch.blind_since_s)
                 watch.blind_since_s = None
             elif state not in SEEING and watch.blind_since_s is None:
-                watch.blind_since_s = now_s
+                watch.blind_since_s = max(now_s, self._start_s)
 
     def tick(self, now_s: float, now: float) -> list[PeriodSummary]:
         """The summaries of a period that is over; none while it lasts. Call it every second.

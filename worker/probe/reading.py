@@ -163,13 +163,13 @@ class _Session:
     def _take_note(self, decoded: Decoded) -> None:
         frame, reading = decoded.frame, self.reading
         reading.arrivals.append(
-            Arrival(decoded.monotonic_s, frame.time, bool(frame.key_frame), decoded.sound)
+            Arrival(decoded.at.monotonic_s, frame.time, bool(frame.key_frame), decoded.sound)
         )
         if not decoded.sound:
             return
         if reading.first_frame_s is None:
-            reading.first_frame_s = decoded.monotonic_s - self._begin_s
-            self._end_s = decoded.monotonic_s + self._seconds
+            reading.first_frame_s = decoded.at.monotonic_s - self._begin_s
+            self._end_s = decoded.at.monotonic_s + self._seconds
         if decoded.due:
             self._keep(frame)
 
