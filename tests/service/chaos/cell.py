@@ -1,0 +1,342 @@
+"""One fault at one time: done, undone, and everything proved afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from service.chaos.fault import Cell, Fault
+from service.chaos.ledger import Document, Ledger
+from service.chaos.rig import CAMERAS, PASSWORD, Rig, down, total
+from service.chaos.worker_life import Usage, Watch
+
+HELD_S: Mapping[Cell, float] = {"start": 4.0, "middle": 8.0, "twice": 4.0, "2s": 2.0, "60s": 60.0}
+PAUSE_S = 1.0
+"""Between the two of ``twice``."""
+
+SLACK_S = 5.0
+"""On top of the longest back-off: until the worker is well again."""
+
+STEADY_S = 20.0
+"""Age of a life from which on its memory, threads and descriptors have to stay as they are."""
+
+TELL_S = 7.0
+"""A loss that goes on is told every five seconds."""
+
+GROWTH = 1.05
+BLIND_LIMIT_S = 3.0
+"""A camera without a frame for longer than this was blind, and a gap has to tell of it."""
+
+BLIND_SLACK_S = 1.5
+
+
+@dataclass(slots=True)
+class Row:
+    """What came of one fault at one time.
+
+    Attributes:
+        told_s: from its begin to the first sign of it.
+        back_s: from its end until all is well.
+        lost: events lost though they should not be.
+        given_up: events lost, and told, as this fault is meant to.
+        repeats: entries that de-duplication has to catch.
+        duplicates, unexplained: sentences.
+    """
+
+    fault: str
+    cell: str
+    told_s: float | None = None
+    back_s: float | None = None
+    lost: int = 0
+    given_up: int = 0
+    repeats: int = 0
+    duplicates: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
+    usage: str = ""
+
+    def __str__(self) -> str:
+        def shown(value: float | None) -> str:
+            return "   -  " if value is None else f"{value:4.1f} s"
+
+        fine = not (self.lost or self.duplicates or self.unexplained)
+        told = (
+            f"{self.fault:<28} {self.cell:<7} {'ok ' if fine else 'BAD'} told {shown(self.told_s)}"
+            f"  back {shown(self.back_s)}  repeats {self.repeats}"
+        )
+        if self.given_up:
+            told += f"  given up and told {self.given_up}"
+        for sentence in [*self.duplicates, *self.unexplained]:
+            told += f"\n    {sentence}"
+        if self.lost:
+            told += f"\n    lost {self.lost}"
+        return told
+
+    def to_json(self) -> str:
+        """For the process that asked."""
+        return json.dumps(asdict(self))
+
+
+class Prover:
+    """Runs faults on a rig, one after the other, and proves after each that all is well."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.ledger = Ledger()
+        self._steady: tuple[int, Usage] | None = None
+        self._complained: set[str] = set()
+
+    def begin(self) -> None:
+        """Start the worker, and wait until all is well."""
+        self.rig.worker.start()
+        trouble = self._await_well(time.time(), 30.0)
+        if trouble:
+            raise RuntimeError(f"the rig does not come up: {trouble}")
+
+    def run(self, fault: Fault, cell: Cell) -> Row:
+        """Do it, undo it, prove."""
+        rig, row = self.rig, Row(fault.name, cell)
+        if cell == "start" and rig.worker.alive:
+            rig.worker.stop()
+        self.ledger.read(rig.store.admin)
+        alerts, lost, repeats = len(self.ledger.alerts), self._lost(), self.ledger.repeats
+        said = rig.worker.log_size()
+        begun_s = time.monotonic()
+        try:
+            with Watch(rig.worker) as watch, self._telling(fault, said, watch, begun_s, row):
+                self._inflict(fault, cell)
+                ended_s, ended = time.monotonic(), time.time()
+                trouble = self._await_well(ended, fault.cap_s + SLACK_S)
+                row.back_s = None if trouble else time.monotonic() - ended_s
+            if trouble:
+                row.unexplained.append(f"{fault.cap_s + SLACK_S:g} s after its end: {trouble}")
+                self._await_well(ended, 60.0)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is to be told in the row)
+            row.unexplained.append(f"{type(error).__name__}: {error}")
+            self._revive()
+        self._prove(row, fault, lost, repeats)
+        shows = HELD_S[cell] >= fault.shows_after_s
+        if shows:
+            row.unexplained += self._unseen(fault, said, watch, alerts)
+        return row
+
+    def finish(self) -> list[str]:
+        """An ordered end of it all; what is wrong then."""
+        rig = self.rig
+        wrong = []
+        if rig.worker.alive and (code := rig.worker.stop()):
+            wrong.append(f"the ordered stop ended with {code}")
+        self.ledger.read(rig.store.admin)
+        wrong += self.ledger.open_ends()
+        wrong += self._news(self.ledger.missing())
+        said = rig.worker.said()
+        wrong += [f"the log shows a {word}" for word in (PASSWORD, "w%40rd") if word in said]
+        if "Traceback" in said:
+            wrong.append("the log shows a traceback")
+        return wrong
+
+    # -- doing it
+
+    def _inflict(self, fault: Fault, cell: Cell) -> None:
+        rig, held_s = self.rig, HELD_S[cell]
+        if cell == "start":
+            if fault.new_life:
+                rig.worker.launch()
+                time.sleep(0.7)
+            with fault.inflict(rig):
+                if not fault.new_life:
+                    rig.worker.start()
+                time.sleep(held_s)
+            return
+        for turn in range(2 if cell == "twice" else 1):
+            if turn:
+                time.sleep(PAUSE_S)
+            with fault.inflict(rig):
+                time.sleep(held_s)
+
+    def _revive(self) -> None:
+        """After something unforeseen: the next fault finds a rig that is well, if it can be."""
+        self.rig.wire.heal()
+        self.rig.hall.heal()
+        if not self.rig.worker.alive:
+            with contextlib.suppress(RuntimeError):
+                self.rig.worker.start()
+        self._await_well(time.time(), 60.0)
+
+    def _await_well(self, since: float, limit_s: float) -> str:
+        """Wait until all is well; what is not after the limit, or nothing."""
+        ends_s = time.monotonic() + limit_s
+        while trouble := self._trouble(since):
+            if time.monotonic() > ends_s:
+                return trouble
+            time.sleep(0.1)
+        return ""
+
+    def _trouble(self, since: float) -> str:
+        """What is not well yet; nothing where every camera has published since then."""
+        metrics = self.rig.worker.metrics()
+        if not metrics:
+            return "the worker does not answer"
+        if blind := down(metrics):
+            return f"{', '.join(blind)}: not up"
+        if not total(metrics, "maskwatch_redis_up"):
+            return "Redis takes no events"
+        if spooled := total(metrics, "maskwatch_events_spooled"):
+            return f"{spooled:.0f} events wait on disk"
+        seen = "maskwatch_camera_last_frame_timestamp_seconds"
+        late = [c for c in CAMERAS if total(metrics, seen, f'camera="{c}"') <= since]
+        return f"{', '.join(late)}: no frame yet" if late else ""
+
+    # -- its signs
+
+    @contextlib.contextmanager
+    def _telling(
+        self, fault: Fault, said: int, watch: Watch, begun_s: float, row: Row
+    ) -> Iterator[None]:
+        """Take the time until the fault shows in log or metrics."""
+        ended = threading.Event()
+
+        def look() -> None:
+            while not ended.wait(0.1):
+                if self._in_log(fault, said) or self._in_metrics(fault, watch):
+                    row.told_s = time.monotonic() - begun_s
+                    return
+
+        thread = threading.Thread(target=look, name="telling", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(5)
+
+    def _in_log(self, fault: Fault, said: int) -> bool:
+        return bool(fault.log and re.search(fault.log, self.rig.worker.said(said)))
+
+    def _in_metrics(self, fault: Fault, watch: Watch) -> bool:
+        metric = fault.metric
+        if metric is None:
+            return False
+        for series in metric.series:
+            if metric.does == "falls to 0" and watch.low.get(series) == 0:
+                return True
+            if metric.does == "rises" and watch.high.get(series, 0) > watch.first.get(series, 0):
+                return True
+        return False
+
+    def _unseen(self, fault: Fault, said: int, watch: Watch, alerts: int) -> list[str]:
+        """The signs that should have been there and were not."""
+        missed = []
+        if fault.log and not self._in_log(fault, said):
+            missed.append(f"no log line {fault.log!r}")
+        if fault.metric and not self._in_metrics(fault, watch):
+            missed.append(f"no metric: {fault.metric}")
+        events = list(self.ledger.since(alerts))
+        if fault.event and not any(_matches(event, fault.event) for event in events):
+            missed.append(f"no event {fault.event}")
+        return missed
+
+    # -- the proof
+
+    def _prove(self, row: Row, fault: Fault, lost: int, repeats: int) -> None:
+        ledger = self.ledger
+        row.unexplained += self._unbalanced()
+        self._await_losses_told()
+        row.repeats = ledger.repeats - repeats
+        row.duplicates += self._news(ledger.duplicates)
+        row.unexplained += self._news([*ledger.missing(), *ledger.disorder])
+        for camera in CAMERAS:
+            blind = ledger.unwatched(camera, limit_s=BLIND_LIMIT_S, slack_s=BLIND_SLACK_S)
+            row.unexplained += self._news(blind)
+        given_up = self._lost() - lost
+        if fault.loses:
+            row.given_up = given_up
+        else:
+            row.lost = given_up
+        row.unexplained += self._grown(row)
+
+    def _await_losses_told(self) -> None:
+        """A loss is told within seconds, so a hole may have to wait for its explanation."""
+        ends_s = time.monotonic() + TELL_S
+        self.ledger.read(self.rig.store.admin)
+        while self._fresh(self.ledger.missing()) and time.monotonic() < ends_s:
+            time.sleep(0.5)
+            self.ledger.read(self.rig.store.admin)
+
+    def _lost(self) -> int:
+        return sum(self.ledger.lost.values())
+
+    def _news(self, sentences: list[str]) -> list[str]:
+        """Those that were not told of an earlier fault."""
+        fresh = self._fresh(sentences)
+        self._complained |= set(fresh)
+        return fresh
+
+    def _fresh(self, sentences: list[str]) -> list[str]:
+        return [sentence for sentence in sentences if sentence not in self._complained]
+
+    def _unbalanced(self) -> list[str]:
+        """What the worker counts must add up, and agree with what Redis holds."""
+        worker, run_id = self.rig.worker, str(self.rig.worker.state().get("run_id"))
+        said = ""
+        for _ in range(20):
+            first = worker.metrics()
+            self.ledger.read(self.rig.store.admin)
+            second = worker.metrics()
+            made = total(first, "maskwatch_events_created_total")
+            sent = total(first, "maskwatch_events_published_total")
+            gone = total(first, "maskwatch_events_lost_total")
+            spooled = total(first, "maskwatch_events_spooled")
+            waiting = total(first, "maskwatch_queue_depth", 'stage="publish"')
+            there = self.ledger.unique(run_id)
+            if sent != total(second, "maskwatch_events_published_total"):
+                continue
+            if made == sent + gone + spooled + waiting and sent == there:
+                return []
+            said = (
+                f"created {made:.0f}, published {sent:.0f}, lost {gone:.0f}, on disk {spooled:.0f},"
+                f" in memory {waiting:.0f}; in Redis {there}"
+            )
+            time.sleep(0.05)
+        return [said or "the counts never stood still"]
+
+    def _grown(self, row: Row) -> list[str]:
+        """Memory, threads and descriptors, against those of the same life when it was steady."""
+        worker = self.rig.worker
+        if not worker.alive:
+            return ["the worker is gone"]
+        pid, ends_s = worker.pid, time.monotonic() + SLACK_S
+        if self._steady is None or self._steady[0] != pid:
+            if time.monotonic() - worker.started_s > STEADY_S:
+                self._steady = (pid, worker.usage())
+            return []
+        before = self._steady[1]
+        while grown := _growth(before, now := worker.usage()):
+            if time.monotonic() > ends_s:
+                return [f"grown: {grown}, from {before} to {now}"]
+            time.sleep(0.2)
+        row.usage = f"{before} -> {now}"
+        return []
+
+
+def _growth(before: Usage, now: Usage) -> str:
+    """What has grown by more than 5 %, and by more than one."""
+    pairs = {
+        "memory": (before.memory_mb, now.memory_mb),
+        "threads": (before.threads, now.threads),
+        "descriptors": (before.descriptors, now.descriptors),
+    }
+    return ", ".join(name for name, (old, new) in pairs.items() if new > max(old * GROWTH, old + 1))
+
+
+def _matches(event: Document, wanted: Mapping[str, Any]) -> bool:
+    """True where each field is the one that is wanted, or one of several."""
+    return all(
+        event.get(name) in value if isinstance(value, set) else event.get(name) == value
+        for name, value in wanted.items()
+    )
