@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from training.detector import session
+from training.detector.centerface import centerface_path
 from training.detector.data import parse_folder, read_source
 from training.detector.fit import Fit, Step, mean_network, read_network
-from training.detector.network import centerface_path
+from training.detector.network import CenterPoint
 from training.detector.recipe import DetectorRecipe, detector_recipe
 from training.runs import RunFolder
 from worker.errors import ConfigError, WorkError
@@ -40,12 +41,20 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def fit(data: Path, out: Path, recipe: DetectorRecipe = RECIPE, *, resume: bool = False) -> None:
+def fit(
+    data: Path,
+    out: Path,
+    recipe: DetectorRecipe = RECIPE,
+    *,
+    resume: bool = False,
+    teacher: Path | None = None,
+) -> None:
     session.fit(
         recipe,
         [str(data)],
         out,
         start=[],
+        teacher=teacher,
         resume=resume,
         threads=1,
         validate_every=100,
@@ -132,6 +141,38 @@ def test_run_can_begin_between_two(data: Path, tmp_path: Path) -> None:
     one, two = read_network(centerface_path()), read_network(tuned)
     mean = mean_network({centerface_path(): 1, tuned: 3})
     torch.testing.assert_close(mean.mix.weight, one.mix.weight / 4 + two.mix.weight * 3 / 4)
+
+
+def test_slim_network_is_begun_from_the_wide_one_and_taught_by_it(
+    data: Path, tmp_path: Path
+) -> None:
+    """A run of the slim network, resumed, ends as an undisturbed one, and is exported as slim."""
+    slim = RECIPE.model_copy(update={"network": "center-point-slim", "frozen_stages": 0})
+    fit(data, tmp_path / "whole", slim, teacher=centerface_path())
+    short = slim.model_copy(update={"steps": 2})
+    longer = short.model_copy(update={"steps": 3})
+    fit(data, tmp_path / "parts", short, teacher=centerface_path())
+    fit(data, tmp_path / "parts", longer, teacher=centerface_path(), resume=True)
+    one, two = (read_network(tmp_path / n / "weights.safetensors") for n in ("whole", "parts"))
+    assert one.name == two.name == "center-point-slim"
+    rows = session.read_rows(tmp_path / "whole" / "log.csv")
+    assert all(float(row["teacher"]) > 0 for row in rows)
+    session.evaluate(tmp_path / "whole", [f"{data}=12"], [], lambda _done, _all: None)
+    artifact = session.export(tmp_path / "whole", tmp_path / "slim", name="slim", version="1")
+    assert artifact.network == "center-point-slim"
+    card = (tmp_path / "slim" / "README.md").read_text()
+    assert "was made narrow" in card
+    assert open_detector(str(tmp_path / "slim"), min_face_px=12).name == "slim"
+
+
+def test_slim_weights_do_not_make_a_wide_network(data: Path, tmp_path: Path) -> None:
+    """Starting a wide run from slim weights, or from both, is a sentence."""
+    slim = tmp_path / "slim.safetensors"
+    save_file(CenterPoint("center-point-slim").state_dict(), slim)
+    with pytest.raises(ConfigError, match="cannot be made from weights of center-point-slim"):
+        Fit(RunFolder(tmp_path), RECIPE, [read_source(data, 1, "train")], {slim: 1})
+    with pytest.raises(ConfigError, match="only weights of one network have a mean"):
+        mean_network({slim: 1, centerface_path(): 1})
 
 
 @pytest.mark.parametrize(

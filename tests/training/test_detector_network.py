@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from training.detector.centerface import centerface_path, load_centerface
 from training.detector.export import as_detector
 from training.detector.fit import as_batch, read_network
-from training.detector.network import CenterPoint, centerface_path, load_centerface
+from training.detector.network import SHAPES, CenterPoint
 from worker.errors import ConfigError, ModelError
 from worker.faces.heatmap import open_centerface
 
@@ -36,15 +37,18 @@ def test_loaded_weights_compute_what_the_file_computes(
     assert one.score == pytest.approx(two.score, abs=1e-4)
 
 
-def test_export_computes_what_training_measured(network: CenterPoint) -> None:
-    """The graph on BGR pixels equals the network on its batch."""
+@pytest.mark.parametrize("name", SHAPES)
+def test_export_computes_what_training_measured(name: str) -> None:
+    """The graph on BGR pixels, with its layers joined, equals the network on its batch."""
+    torch.manual_seed(0)
+    network = CenterPoint(name)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
     with torch.inference_mode():
-        heat = torch.sigmoid(network(as_batch([pixels])).heat)[0, 0].numpy()
+        heat, *boxes = network(as_batch([pixels]))
     session = as_detector(network, 12)._session(64, 96)
-    np.testing.assert_allclose(
-        session.run(["heat"], {"pixels": pixels[None]})[0][0, 0], heat, atol=1e-5
-    )
+    found = session.run(["heat", "size", "offset"], {"pixels": pixels[None]})
+    for one, two in zip(found, [torch.sigmoid(heat), *boxes], strict=True):
+        np.testing.assert_allclose(one, two.numpy(), atol=1e-4)
 
 
 def test_frozen_stages_keep_their_weights(network: CenterPoint) -> None:

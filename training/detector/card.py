@@ -34,6 +34,7 @@ def card(manifest: Manifest, run: DetectorRun, evaluation: dict[str, Any]) -> st
         "## Origin and data",
         "",
         *_origins(run),
+        *_taught(manifest, run),
         *(f"- Tuned on {_described(Path(folder).name)}." for folder in run.data),
         "- Boxes that two detectors agreed on are a guess, not an annotation. Masks were drawn on "
         "some faces; crops were scaled, darkened, blurred, made grey, noisy and compressed.",
@@ -49,7 +50,7 @@ def card(manifest: Manifest, run: DetectorRun, evaluation: dict[str, Any]) -> st
         "",
     ]
     for name, source in evaluation["sources"].items():
-        lines += _section(name, source)
+        lines += _section(name, source, manifest.network)
     lines += [
         "## Cost",
         "",
@@ -79,21 +80,36 @@ def _origins(run: DetectorRun) -> list[str]:
     ]
 
 
+def _taught(manifest: Manifest, run: DetectorRun) -> list[str]:
+    """How it came to its width, and who taught it."""
+    lines = []
+    if manifest.network != NETWORK:
+        lines.append(
+            f"- That network (`{NETWORK}`) was made narrow: channels were kept, and what joins "
+            "them solved for, so that each block gives nearly what it gave."
+        )
+    if run.teacher:
+        lines.append(
+            f"- Taught to agree with the weights {run.teacher}, on every crop, beside the labels."
+        )
+    return lines
+
+
 def _described(name: str) -> str:
     return DATA.get(name, f"the pictures of {name}")
 
 
-def _section(name: str, source: dict[str, Any]) -> list[str]:
+def _section(name: str, source: dict[str, Any], network: str) -> list[str]:
     title = f"### {name}: {source['pictures']} pictures, smallest face {source['min_face_px']} px"
     lines = [title, ""]
     detectors = source["detectors"]
-    if "by_size" not in detectors[NETWORK]:
+    if "by_size" not in detectors[network]:
         return [*lines, *_false_lines(detectors), ""]
     lines += [
         "| faces | number | detector | AP40 | R@P90 | found |",
         "|---|---|---|---|---|---|",
     ]
-    for band in detectors[NETWORK]["by_size"]:
+    for band in detectors[network]["by_size"]:
         for detector, figures in detectors.items():
             row = figures["by_size"][band]
             low, high = row["ap_40_interval"]

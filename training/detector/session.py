@@ -14,6 +14,7 @@ import cv2
 import torch
 
 from training.detector.card import card
+from training.detector.centerface import centerface_path
 from training.detector.curve import save_curves
 from training.detector.data import Source, parse_folder, parse_start, read_source
 from training.detector.export import SMALLEST_PX, as_detector, to_onnx
@@ -26,14 +27,12 @@ from training.detector.measure import (
     figures,
     outcomes,
 )
-from training.detector.network import centerface_path
 from training.detector.recipe import DetectorRecipe, DetectorRun
 from training.detector.teachers import open_teacher
 from training.progress import Told
 from training.runs import RunFolder
 from worker.errors import ConfigError
 from worker.faces.detect import Detector
-from worker.faces.heatmap import NETWORK
 from worker.inference.artifact import CARD, ONNX, TEST_PICTURES, WEIGHTS, Artifact, Manifest, save
 
 log = logging.getLogger(__name__)
@@ -50,6 +49,7 @@ def fit(
     out: Path,
     *,
     start: Sequence[str],
+    teacher: Path | None,
     resume: bool,
     threads: int,
     validate_every: int,
@@ -62,6 +62,7 @@ def fit(
         data: ``FOLDER=WEIGHT`` each.
         out: the run folder.
         start: ``FILE=PART`` each, see ``parse_start``; default is CenterFace.
+        teacher: weights of a network to agree with besides.
         resume: go on with the run that is there.
         threads: of torch.
         validate_every: steps between validations.
@@ -79,11 +80,15 @@ def fit(
     folder = _run_folder(
         out,
         DetectorRun(
-            recipe=recipe, start={_short(p): part for p, part in begun.items()}, data=weights
+            recipe=recipe,
+            start={_short(p): part for p, part in begun.items()},
+            teacher=_short(teacher) if teacher else None,
+            data=weights,
         ),
         resume,
     )
-    run = Fit(folder, recipe, [read_source(path, w, "train") for path, w in folders], begun)
+    learned_from = [read_source(path, w, "train") for path, w in folders]
+    run = Fit(folder, recipe, learned_from, begun, teacher)
     held_out = [read_source(path, weight, "validation") for path, weight in folders]
     found: dict[str, float] = {}
 
@@ -106,7 +111,14 @@ def validate(run: Fit, sources: Sequence[Source]) -> dict[str, float]:
     return {source.name: round(average_precision_of(source, detector), 4) for source in sources}
 
 
-def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) -> dict[str, Any]:
+def evaluate(
+    run: Path,
+    data: Sequence[str],
+    beside: Sequence[str],
+    told: Told,
+    *,
+    smallest_px: float = SMALLEST_PX,
+) -> dict[str, Any]:
     """Measure a run on the test part, beside other detectors; written into the run folder.
 
     The threshold is chosen on the validation part of the same folders before.
@@ -116,6 +128,7 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
         data: ``FOLDER=MIN_FACE_PX`` each: the smallest face to look for in these pictures.
         beside: detectors to compare with, see ``open_teacher``.
         told: of the progress in folders.
+        smallest_px: size to which the smallest face wanted is scaled for the run's detector.
 
     Raises:
         ConfigError: no such run, folder or detector.
@@ -126,7 +139,8 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
 
     def opened(min_face_px: float) -> list[Detector]:
         others = [open_teacher(name, round(min_face_px)) for name in beside]
-        return [as_detector(network, round(min_face_px)), *others]
+        ours = as_detector(network, round(min_face_px), smallest_px=smallest_px)
+        return [ours, *others]
 
     known = [
         o
@@ -134,14 +148,20 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
         for o in outcomes(opened(px)[0], read_source(path, 1, "validation").samples)
     ]
     threshold = choose_threshold(known)
-    document: dict[str, Any] = {"threshold": threshold, "sources": {}, "test_pictures": []}
+    document: dict[str, Any] = {
+        "network": network.name,
+        "smallest_px": smallest_px,
+        "threshold": threshold,
+        "sources": {},
+        "test_pictures": [],
+    }
     for number, (path, px) in enumerate(folders, start=1):
         source = read_source(path, 1, "test")
         document["test_pictures"] += [sample.path.stem for sample in source.samples]
         rows: dict[str, Any] = {}
         for detector in opened(px):
             name = detector.name
-            at = threshold if name == NETWORK else detector.threshold
+            at = threshold if name == network.name else detector.threshold
             found = outcomes(detector, source.samples)
             rows[name] = {"false_detections_per_picture": round(false_detections(found, at), 4)}
             if source.faces:
@@ -152,7 +172,7 @@ def evaluate(run: Path, data: Sequence[str], beside: Sequence[str], told: Told) 
             "detectors": rows,
         }
         told(number, len(folders))
-    document["cost_ms"] = cost_ms(opened(SMALLEST_PX))
+    document["cost_ms"] = cost_ms(opened(smallest_px))
     RunFolder(run).write_json("evaluation.json", document)
     return document
 
@@ -179,10 +199,10 @@ def export(run: Path, out: Path, *, name: str, version: str) -> Artifact:
             "kind": "detector",
             "name": name,
             "version": version,
-            "network": NETWORK,
+            "network": network.name,
             "classes": [],
             "threshold": evaluation["threshold"],
-            "settings": {"smallest_px": SMALLEST_PX},
+            "settings": {"smallest_px": evaluation["smallest_px"]},
             "measured": _brief(evaluation),
         }
     )
@@ -250,7 +270,7 @@ def _brief(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What fits the manifest: our own figures over all sizes, and the cost."""
     brief: dict[str, Any] = {"cost_ms_640x384": evaluation["cost_ms"]}
     for name, source in evaluation["sources"].items():
-        ours = source["detectors"][NETWORK]
+        ours = source["detectors"][evaluation["network"]]
         everything = ours.get("by_size", {}).get("all", {})
         brief[name] = {
             "min_face_px": source["min_face_px"],

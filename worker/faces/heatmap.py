@@ -37,6 +37,10 @@ MAX_IOU = 0.3
 """Of two boxes that overlap more than this, the surer one stays."""
 
 NETWORK = "center-point"
+SLIM_NETWORK = "center-point-slim"
+NETWORKS = (NETWORK, SLIM_NETWORK)
+"""Names of the networks whose graphs are run here; they differ in width alone."""
+
 SHIPPED = "face-detector"
 
 
@@ -106,10 +110,10 @@ def open_artifact(artifact: Artifact, min_face_px: int) -> HeatmapDetector:
     Raises:
         ModelError: its network is another one, or cannot be read.
     """
-    if artifact.network != NETWORK:
+    if artifact.network not in NETWORKS:
         raise ModelError(
             f"{artifact.folder} holds the network {artifact.network!r}, but detectors are "
-            f"{NETWORK!r}; export the model again"
+            f"{' or '.join(NETWORKS)}; export the model again"
         )
     return HeatmapDetector(
         artifact.name,
