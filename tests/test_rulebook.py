@@ -25,7 +25,7 @@ class Rig:
     def __init__(self, **compliance: Any) -> None:
         self.events: list[Event] = []
         self.metrics = Metrics()
-        settings = Settings(
+        self.settings = settings = Settings(
             cameras={name: Camera(url="rtsp://host/path") for name in ("hall", "door")},
             zones={"left": Zone(cameras={"hall": LEFT, "door": LEFT}, min_dwell_s=0)},
             violations=Violations(enter_s=0, leave_s=0),
@@ -39,6 +39,12 @@ class Rig:
         )
         self.book = Rulebook(settings, maker, self.metrics, 0.0, T0)
         self.rules = {name: self.book.of(name) for name in settings.cameras}
+
+    def change(self, at_s: float, *cameras: str, **zones: Zone) -> None:
+        """These are the cameras and zones from now on."""
+        named = {name: Camera(url="rtsp://host/path") for name in cameras}
+        settings = self.settings.model_copy(update={"cameras": named, "zones": zones})
+        self.book.change(settings, at_s, T0 + at_s)
 
     def see(self, camera: str, track: int, label: Label, at_s: float = 1.0) -> None:
         """A frame with one face in the zone, as a pipeline would pass it on."""
@@ -154,3 +160,66 @@ def test_the_page_sees_zones_and_their_hour() -> None:
     assert [summary["from"] - T0 for summary in hour["left"]] == [0, 60, 120]
     json.dumps(hour, allow_nan=False)
     assert rig.zone("all", 186.0)["polygons"] == {}
+
+
+def test_a_zone_that_goes_is_told_of_for_the_last_time() -> None:
+    """Its period is cut short, its rule and its series end; a face on its way disturbs nothing."""
+    rig = Rig(limit=0.9, limit_periods=1)
+    rig.see("hall", 1, "without_mask")
+    rig.see("hall", 2, "without_mask")
+    rig.book.tick(60.0, T0 + 60)
+    rig.see("hall", 1, "without_mask", 61.0)
+    rig.change(70.0, "hall", "door")
+    cut = rig.documents("compliance")[-1]
+    assert (cut["zone"], cut["duration_s"], cut["persons"]["without_mask"]) == ("left", 10.0, 1)
+    ended = [e for e in rig.documents("rule") if e["phase"] == "end"]
+    assert [(e["zone"], e["end_reason"]) for e in ended] == [("left", "stopped")]
+    assert 'zone="left"' not in rig.metrics.exposition().decode()
+    rig.see("hall", 3, "without_mask", 71.0)
+    rig.book.tick(120.0, T0 + 120)
+    assert rig.documents("compliance")[-1]["zone"] == "all"
+    assert [zone["zone"] for zone in zones_now(rig.book, "0000000run", 121.0, T0 + 121)] == ["all"]
+
+
+def test_a_zone_that_comes_has_its_own_first_period() -> None:
+    """It is as long as the zone was there; the periods of others are not cut."""
+    rig = Rig()
+    more = Zone(cameras={"door": LEFT}, min_dwell_s=0)
+    rig.change(20.0, "hall", "door", left=rig.settings.zones["left"], more=more)
+    rig.rules["door"] = rig.book.of("door")
+    rig.see("door", 1, "with_mask", 30.0)
+    assert rig.documents("compliance") == []
+    rig.book.tick(60.0, T0 + 60)
+    told = {e["zone"]: (e["duration_s"], e["persons"]["seen"]) for e in rig.documents("compliance")}
+    assert told == {"all": (60.0, 1), "left": (60.0, 1), "more": (40.0, 1)}
+    rig.book.tick(120.0, T0 + 120)
+    assert {e["duration_s"] for e in rig.documents("compliance")[3:]} == {60.0}
+
+
+def test_a_camera_that_goes_leaves_its_persons_to_the_period() -> None:
+    """And takes its blind seconds and their series with it; a new one is blind from then on."""
+    rig = Rig()
+    rig.see("door", 1, "with_mask")
+    rig.book.compliance.camera("hall", "up", 0.0)
+    rig.change(20.0, "hall", "gate", left=Zone(cameras={"hall": LEFT}))
+    rig.book.tick(60.0, T0 + 60)
+    everywhere = rig.documents("compliance")[0]
+    assert everywhere["cameras"] == ["hall", "gate"]
+    assert everywhere["persons"]["with_mask"] == 1
+    assert everywhere["blind"] == {"gate": 40.0}
+    assert 'camera="door"' not in rig.metrics.exposition().decode()
+
+
+def test_a_limit_that_goes_ends_its_rule() -> None:
+    """One that only moves judges the next period."""
+    rig = Rig(limit_periods=1)
+    strict = Zone(cameras={"hall": LEFT, "door": LEFT}, limit=0.9)
+    rig.change(0.0, "hall", "door", left=strict)
+    rig.see("hall", 1, "without_mask")
+    rig.see("hall", 2, "with_mask")
+    rig.book.tick(60.0, T0 + 60)
+    assert rig.value("compliance_low", zone="left") == 1
+    rig.change(70.0, "hall", "door", left=strict.model_copy(update={"limit": 0.8}))
+    assert rig.value("compliance_low", zone="left") == 1
+    rig.change(80.0, "hall", "door", left=strict.model_copy(update={"limit": None}))
+    assert rig.value("compliance_low", zone="left") == 0

@@ -62,14 +62,19 @@ def _options(
 
 @app.command()
 def run(config: ConfigOption) -> None:
-    """Run the worker until it is told to stop (SIGTERM or Ctrl-C)."""
+    """Run the worker until it is told to stop (SIGTERM or Ctrl-C).
+
+    SIGHUP has it read its configuration again.
+    """
     from worker import log
     from worker.config_file import load
+    from worker.reload import Reload
     from worker.service import Service
 
-    settings = load(config, os.environ)
+    reload = Reload(lambda: load(config, os.environ), config)
+    settings = reload.read()
     log.setup(settings.worker.log_level)
-    service = Service(settings)
+    service = Service(settings, reload=reload)
     service.obey_signals()
     service.run()
 
@@ -102,7 +107,7 @@ def demo(
 def check(config: ConfigOption) -> None:
     """Check a configuration whole, without connecting to anything."""
     from worker.config_file import load
-    from worker.service import check_models
+    from worker.loading import check_models
 
     settings = load(config, os.environ)
     artifact = check_models(settings)

@@ -35,6 +35,7 @@ LOSSES: tuple[LossReason, ...] = get_args(LossReason)
 STATES: tuple[CameraState, ...] = get_args(CameraState)
 UNKNOWNS: tuple[UnknownReason, ...] = get_args(UnknownReason)
 KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
+RELOADS = ("applied", "refused")
 
 
 class Metrics:
@@ -140,17 +141,21 @@ class Metrics:
         self.queue_depth = gauge("queue_depth", "What waits before a stage.", "stage")
         self.queue_limit = gauge("queue_limit", "What may wait before a stage.", "stage")
         self.redis_up = gauge("redis_up", "1 while Redis takes events.")
+        self.config_reloads = counter(
+            "config_reloads", "Configurations that were read again, by what came of it.", "result"
+        )
+        self.config_in_force = gauge(
+            "config_last_reload_successful",
+            "0 while the last configuration that was read again is refused, else 1.",
+        )
+        self.config_waiting = gauge(
+            "config_restart_needed", "Keys whose new value waits for a restart."
+        )
         self.build_info = gauge("build_info", "The version that runs.", "version")
         self.model_info = gauge(
             "model_info", "The models that run.", "kind", "name", "version", "digest", "device"
         )
-        self.build_info.labels(__version__).set(1)
-        for kind in EVENT_TYPES:
-            self.events_created.labels(kind)
-            self.events_published.labels(kind)
-            for reason in LOSSES:
-                self.events_lost.labels(kind, reason)
-        self.device_errors.labels("classify")
+        self._begin()
 
     def add_camera(self, camera: str) -> CameraMetrics:
         """The children of one camera, made at 0 so that rates start with the first event."""
@@ -168,11 +173,26 @@ class Metrics:
         """The text format of Prometheus."""
         return generate_latest(self.registry)
 
+    def _begin(self) -> None:
+        """Make the children whose labels are known, so that the first increase is one."""
+        self.build_info.labels(__version__).set(1)
+        for kind in EVENT_TYPES:
+            self.events_created.labels(kind)
+            self.events_published.labels(kind)
+            for reason in LOSSES:
+                self.events_lost.labels(kind, reason)
+        self.device_errors.labels("classify")
+        self.config_in_force.set(1)
+        for result in RELOADS:
+            self.config_reloads.labels(result)
+
 
 class ZoneMetrics:
     """The metrics of one zone, their labels looked up once."""
 
     def __init__(self, metrics: Metrics, zone: str, cameras: Iterable[str]) -> None:
+        self._metrics = metrics
+        self._zone = zone
         self.violations = {k: metrics.violations.labels(zone, k) for k in KINDS}
         self.active = {k: metrics.violations_active.labels(zone, k) for k in KINDS}
         self.persons = {name: metrics.compliance_persons.labels(zone, name) for name in LABELS}
@@ -181,6 +201,27 @@ class ZoneMetrics:
         self.rate.set(math.nan)
         self.low = metrics.compliance_low.labels(zone)
         self.blind = {c: metrics.compliance_blind.labels(zone, c) for c in cameras}
+
+    def change(self, cameras: Iterable[str]) -> None:
+        """These cameras see the zone from now on."""
+        blind = {c: self._metrics.compliance_blind.labels(self._zone, c) for c in cameras}
+        for camera in self.blind.keys() - blind.keys():
+            self._metrics.compliance_blind.remove(self._zone, camera)
+        self.blind = blind
+
+    def remove(self) -> None:
+        """Take the zone out of the exposition."""
+        m = self._metrics
+        for metric in (
+            m.violations,
+            m.violations_active,
+            m.compliance_persons,
+            m.compliance_judged,
+            m.compliance_rate,
+            m.compliance_low,
+            m.compliance_blind,
+        ):
+            metric.remove_by_labels({"zone": self._zone})
 
     def period(self, period: PeriodSummary) -> None:
         """Count up a period that is over."""

@@ -33,6 +33,11 @@ class Worker(Section):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level of what is logged."
     )
+    reload: Literal["signal", "file"] = Field(
+        "signal",
+        description="When the configuration is read again: on SIGHUP, or with `file` also when "
+        "its content has changed.",
+    )
 
     @property
     def identity(self) -> str:

@@ -41,8 +41,7 @@ class Rulebook:
         self, settings: Settings, maker: EventMaker, metrics: Metrics, now_s: float, now: float
     ) -> None:
         self.zones = settings.zones
-        cameras = {EVERYWHERE: list(settings.cameras)}
-        cameras |= {name: list(zone.cameras) for name, zone in settings.zones.items()}
+        cameras = _cameras_by_zone(settings)
         self.compliance = Compliance(
             cameras,
             period_s=settings.compliance.period_s,
@@ -53,15 +52,33 @@ class Rulebook:
         self.limits = Limits(settings.compliance, settings.zones, itertools.count(1))
         self._settings = settings
         self._maker = maker
+        self._all_metrics = metrics
         self._metrics = {name: metrics.add_zone(name, ids) for name, ids in cameras.items()}
         self._numbers = itertools.count(1)
         self._watches: dict[str, ViolationWatch] = {}
 
+    def change(self, settings: Settings, now_s: float, now: float) -> None:
+        """These are the cameras and zones from now on; what they have in common goes on."""
+        cameras = _cameras_by_zone(settings)
+        self._settings = settings
+        self.zones = settings.zones
+        self._watches = {name: w for name, w in self._watches.items() if name in settings.cameras}
+        self._tell(self.compliance.change(cameras, now_s, now))
+        for change in self.limits.change(settings.zones):
+            self._tell_limit(change)
+        for name in self._metrics.keys() - cameras.keys():
+            self._metrics.pop(name).remove()
+        for name, ids in cameras.items():
+            if name in self._metrics:
+                self._metrics[name].change(ids)
+            else:
+                self._metrics[name] = self._all_metrics.add_zone(name, ids)
+
     def of(self, camera_id: str) -> Rules:
-        """What one camera's pipeline needs; call it once a camera."""
+        """What one camera's pipeline needs; call it at each start of a camera."""
         settings = self._settings
         watch = ViolationWatch(settings.violations, settings.violation_zones, self._numbers)
-        self._watches[camera_id] = watch
+        self._watches = {**self._watches, camera_id: watch}  # any thread may be reading it
         return Rules(Zones(camera_id, settings.zones), watch, self.compliance, self._count)
 
     def open_violations(self) -> list[Open]:
@@ -92,7 +109,14 @@ class Rulebook:
         self._metrics[change.rule.period.zone].low.set(change.phase == "start")
 
     def _count(self, change: Change) -> None:
-        metrics, kind = self._metrics[change.violation.zone], change.violation.kind
+        metrics, kind = self._metrics.get(change.violation.zone), change.violation.kind
+        if metrics is None:
+            return  # the zone went while the frame was on its way
         metrics.active[kind].inc(PHASE_STEP[change.phase])
         if change.phase == "start":
             metrics.violations[kind].inc()
+
+
+def _cameras_by_zone(settings: Settings) -> dict[str, list[str]]:
+    cameras = {EVERYWHERE: list(settings.cameras)}
+    return cameras | {name: list(zone.cameras) for name, zone in settings.zones.items()}

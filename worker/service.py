@@ -10,14 +10,13 @@ main      watches over all of them
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 import cv2
@@ -25,21 +24,20 @@ import cv2
 from worker.camera import CameraRun
 from worker.capture.picture import keep_freed_memory, silence_ffmpeg
 from worker.config import Settings
+from worker.config_changes import changes_between
 from worker.errors import ConfigError, WorkError
-from worker.faces.detect import Detector, open_detector
-from worker.faces.track import Tracker
-from worker.inference.artifact import Artifact, load
+from worker.fleet import Fleet
 from worker.inference.batch import Batcher
 from worker.inference.classify import Classifier
 from worker.inference.engine import open_engine
+from worker.loading import load_classifier
 from worker.metrics import Metrics
-from worker.models import default_classifier
-from worker.output.decide import Decider
 from worker.output.event import EventMaker, new_run_id
 from worker.output.publish import Publisher
 from worker.output.wire import Model
-from worker.pipeline import CameraPipeline, Pending
+from worker.pipeline import Pending
 from worker.records import Classification, Crop
+from worker.reload import Reload
 from worker.rulebook import Rulebook
 from worker.status import PublishMetrics, WorkerView
 from worker.web.server import HttpServer
@@ -71,6 +69,7 @@ class Service:
 
     Args:
         settings: checked configuration.
+        reload: where to read it again from; none: never.
         on_started: called once everything runs, with the address of the HTTP side.
 
     Raises:
@@ -78,12 +77,19 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, *, on_started: Callable[[str], None] | None = None
+        self,
+        settings: Settings,
+        *,
+        reload: Reload | None = None,
+        on_started: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
         self.run_id = new_run_id()
+        self.configuration_fault = ""
+        self._reload = reload
         self._on_started = on_started
+        self._signal: signal.Signals | None = None
         self._stopping = threading.Event()
         self._failure: str | None = None
         self._beat_s = 0.0
@@ -109,7 +115,15 @@ class Service:
             sink=self._publisher.put,
         )
         self.rules = Rulebook(settings, self._maker, self.metrics, time.monotonic(), time.time())
-        self._cameras = {run.camera_id: run for run in self._camera_runs(artifact)}
+        self._fleet = Fleet(
+            settings,
+            artifact,
+            maker=self._maker,
+            rules=self.rules,
+            metrics=self.metrics,
+            on_ready=self._turns.put,
+            on_gone=self._publisher.forget_state,
+        )
         self._http = HttpServer(
             WorkerView(self, self._publisher, artifact, engine.device), settings.http
         )
@@ -125,7 +139,7 @@ class Service:
     @property
     def cameras(self) -> Mapping[str, CameraRun]:
         """The cameras by id."""
-        return self._cameras
+        return self._fleet.runs
 
     # -- life
 
@@ -145,20 +159,26 @@ class Service:
             raise WorkError(self._failure)
 
     def stop(self) -> None:
-        """Begin the ordered end. From any thread or signal handler; idempotent."""
+        """Begin the ordered end. From any thread; idempotent."""
         self._stopping.set()
 
     def obey_signals(self) -> None:
-        """SIGTERM and SIGINT stop in order; the second one ends at once. Main thread only."""
+        """SIGTERM and SIGINT stop in order, the second one at once; SIGHUP reads again.
 
-        def on_signal(number: int, _frame: FrameType | None) -> None:
-            if self._stopping.is_set():
+        Main thread only. The handlers only take note: what the main thread was doing may hold
+        the very lock that they would need.
+        """
+
+        def on_stop(number: int, _frame: FrameType | None) -> None:
+            if self._signal is not None:
                 os._exit(128 + number)
-            log.info("%s: stopping in order; once more ends at once", signal.Signals(number).name)
-            self.stop()
+            self._signal = signal.Signals(number)
 
-        signal.signal(signal.SIGTERM, on_signal)
-        signal.signal(signal.SIGINT, on_signal)
+        signal.signal(signal.SIGTERM, on_stop)
+        signal.signal(signal.SIGINT, on_stop)
+        if self._reload is not None:
+            reload = self._reload
+            signal.signal(signal.SIGHUP, lambda _number, _frame: reload.request())
 
     def beating(self) -> bool:
         """True while the main thread turns."""
@@ -173,13 +193,13 @@ class Service:
         self._beat_s = time.monotonic()
         for thread in self._threads:
             thread.start()
-        for run in self._cameras.values():
+        for run in self.cameras.values():
             run.start()
         self._http.start()
         log.info(
             "run %s: %d cameras, classifying on %s, live page %s",
             self.run_id,
-            len(self._cameras),
+            len(self.cameras),
             self._classifier.device,
             self._http.address,
         )
@@ -189,9 +209,9 @@ class Service:
     def _stop(self) -> None:
         """The ordered end: each step lets the next one finish what is on its way."""
         deadline = time.monotonic() + self.settings.worker.stop_timeout_s
-        for run in self._cameras.values():
+        for run in self.cameras.values():
             run.stop()  # nothing new comes in
-        for run in self._cameras.values():
+        for run in self.cameras.values():
             run.join(max(0.1, min(2.0, deadline - time.monotonic())))
         *detecting, device, publishing = self._threads
         self._drain(deadline - PUBLISH_S)
@@ -201,7 +221,7 @@ class Service:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._batcher.close()  # what waits leaves at once
         device.join(max(0.1, deadline - time.monotonic()))
-        for run in self._cameras.values():
+        for run in self.cameras.values():
             run.tell_changes()
             run.close()
         self.rules.stop(
@@ -215,7 +235,7 @@ class Service:
     def _drain(self, deadline: float) -> None:
         """Wait for every frame that waits or is in flight; a dead stage would never bring it."""
         while time.monotonic() < deadline and not self.dead_threads():
-            if all(run.idle() for run in self._cameras.values()):
+            if all(run.idle() for run in self.cameras.values()):
                 return
             time.sleep(DRAIN_POLL_S)
 
@@ -282,94 +302,62 @@ class Service:
 
     def _watch_over(self) -> None:
         while not self._stopping.wait(WATCH_S):
+            if self._signal is not None:
+                log.info("%s: stopping in order; once more ends at once", self._signal.name)
+                self.stop()
+                return
             self._watch()
 
     def _watch(self) -> None:
         now_s = time.monotonic()
         beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
         self._beat_s = now_s
-        for run in self._cameras.values():
+        self._watch_configuration(now_s)
+        self._fleet.tend(now_s)
+        for run in self.cameras.values():
             if run.hung(now_s):
                 run.restart()
             if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))
         self.rules.tick(now_s, time.time())
-        hanging = sum(run.hanging() for run in self._cameras.values())
+        hanging = self._fleet.hanging(now_s)
         if hanging > MAX_ABANDONED:
             self._fail(f"{hanging} capture threads hang in a library and were given up")
-        if all(run.done() for run in self._cameras.values()):
+        if all(run.done() for run in self.cameras.values()):
             log.info("every source has ended")
             self.stop()
+
+    def _watch_configuration(self, now_s: float) -> None:
+        """Read the configuration again where that is due, and take over what can be."""
+        reload = self._reload
+        if reload is None or not reload.due(now_s, watch=self.settings.worker.reload == "file"):
+            return
+        try:
+            changes = changes_between(self.settings, reload.read())
+            self._fleet.open_detectors(changes.settings)
+        except ConfigError as error:
+            for fault in str(error).splitlines():
+                log.error("configuration refused, nothing changes: %s", fault)  # noqa: TRY400
+            self._note_reload("refused", "the one that was read last is refused; the log says why")
+            return
+        self.settings = changes.settings
+        self.rules.change(changes.settings, now_s, time.time())
+        self._fleet.change(changes, now_s)
+        waiting = ", ".join(changes.waiting)
+        log.info("configuration read again: %s", changes)
+        if waiting:
+            log.warning("a restart is needed for the new value of %s", waiting)
+        self._note_reload("applied", f"a restart is needed for {waiting}" if waiting else "")
+        self.metrics.config_waiting.set(len(changes.waiting))
+
+    def _note_reload(self, result: str, fault: str) -> None:
+        self.configuration_fault = fault
+        self.metrics.config_reloads.labels(result).inc()
+        self.metrics.config_in_force.set(result == "applied")
 
     def _fail(self, reason: str) -> None:
         self._failure = self._failure or reason
         self.stop()
-
-    # -- assembly
-
-    def _camera_runs(self, artifact: Artifact) -> Iterator[CameraRun]:
-        settings = self.settings
-        numbers = itertools.count(1)
-        detectors: dict[int, Detector] = {}
-        for camera_id, camera in settings.cameras.items():
-            if camera.min_face_px not in detectors:
-                detector = detectors[camera.min_face_px] = open_detector(
-                    settings.detection.detector,
-                    min_face_px=camera.min_face_px,
-                    min_score=settings.detection.min_score,
-                )
-                self.metrics.model_info.labels("detector", detector.name, "", "", "cpu").set(1)
-            pipeline = CameraPipeline(
-                camera,
-                detectors[camera.min_face_px],
-                Tracker(numbers, **settings.tracking.model_dump()),
-                Decider(settings.deciding, artifact.threshold),
-                self._maker,
-                rule=artifact.rule,
-                rules=self.rules.of(camera_id),
-                observe=self._observe_stage,
-            )
-            yield CameraRun(
-                camera_id,
-                camera,
-                pipeline,
-                self._maker,
-                compliance=self.rules.compliance,
-                metrics=self.metrics.add_camera(camera_id),
-                on_ready=self._turns.put,
-            )
-
-    def _observe_stage(self, stage: str, seconds: float) -> None:
-        self.metrics.stage_duration.labels(stage).observe(seconds)
-
-
-def load_classifier(settings: Settings) -> Artifact:
-    """The classifier that the configuration names, verified.
-
-    Raises:
-        ConfigError: it is missing, corrupt, or not the one whose digest is asked for.
-    """
-    inference = settings.inference
-    artifact = load(inference.model or default_classifier(), kind="classifier")
-    if inference.digest is not None and artifact.digest != inference.digest:
-        raise ConfigError(
-            f"inference.digest: {artifact.folder} has the digest {artifact.digest}, not "
-            f"{inference.digest}; put the right model there, or correct the digest"
-        )
-    return artifact
-
-
-def check_models(settings: Settings) -> Artifact:
-    """Open all models once, without starting anything; the classifier's artifact.
-
-    Raises:
-        ConfigError: one of them cannot be had.
-    """
-    artifact = load_classifier(settings)
-    open_engine(artifact, settings.inference.device)
-    for size in {camera.min_face_px for camera in settings.cameras.values()}:
-        open_detector(settings.detection.detector, min_face_px=size)
-    return artifact
 
 
 def usable_cores() -> int:

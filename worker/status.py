@@ -35,6 +35,10 @@ class Running(Protocol):
     def cameras(self) -> Mapping[str, CameraRun]:
         """The cameras by id."""
 
+    @property
+    def configuration_fault(self) -> str:
+        """Why what stands in the configuration is not in force; empty where it is."""
+
     def beating(self) -> bool:
         """True while the main thread turns."""
 
@@ -59,10 +63,10 @@ class PublishMetrics:
     def published(self, event: Event, latency_s: float | None) -> None:
         """Redis took an event; the latency is None for a replay."""
         self._metrics.events_published.labels(event.type).inc()
-        if latency_s is not None and event.camera_id is not None and event.type == "frame":
-            self._metrics.event_latency.labels(event.camera_id).observe(latency_s)
+        if latency_s is not None and event.type == "frame":
             run = self._service.cameras.get(event.camera_id)
-            if run is not None:
+            if run is not None:  # else it was removed, and its series with it
+                self._metrics.event_latency.labels(event.camera_id).observe(latency_s)
                 run.history.published(latency_s)
 
     def lost(self, kind: str, reason: str, count: int) -> None:
@@ -92,6 +96,7 @@ class WorkerView:
     def parts(self) -> Sequence[Part]:
         """Models, device and threads decide on readiness; cameras and Redis only degrade."""
         dead = self._service.dead_threads()
+        fault = self._service.configuration_fault
         cameras = self._service.cameras.values()
         blind = [
             f"{run.camera_id}: {run.condition.reason or run.condition.state}"
@@ -104,6 +109,7 @@ class WorkerView:
             Part("device", "ok", self._device),
             Part("stages", "failed" if dead else "ok", ", ".join(dead)),
             Part("cameras", "degraded" if blind else "ok", ", ".join(blind)),
+            Part("configuration", "degraded" if fault else "ok", fault),
             Part(
                 "redis",
                 "ok" if self._publisher.connected else "degraded",

@@ -89,3 +89,17 @@ def test_the_end_makes_all_blind(states: CameraStates) -> None:
     states.tell(CameraStatus("hall", "up", 1_000.0))
     states.expire()
     assert states.due()["hall"]["valid_until"] == rfc3339(1_000.0)
+
+
+def test_a_camera_that_is_no_more_leaves_no_hash(states: CameraStates) -> None:
+    """Until it is told of again; the end of the worker does not bring it back."""
+    states.tell(CameraStatus("hall", "up", 1_000.0))
+    states.forget("hall")
+    states.forget("never-heard-of")
+    assert states.due() == {"hall": {}}
+    states.expire()
+    assert states.due() == {}
+    states.write_again()
+    assert states.due() == {"hall": {}}
+    states.tell(CameraStatus("hall", "up", 1_000.0))
+    assert states.due()["hall"]["state"] == "up"

@@ -6,6 +6,7 @@ its denominator, its unknowns and its blind seconds; and a rate over too few per
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,11 +33,15 @@ class _Watch:
 
 @dataclass(slots=True)
 class _Zone:
-    """The persons of one zone in this period; those whose track ended are only counted."""
+    """The persons of one zone in this period; those whose track ended are only counted.
+
+    ``late`` is when it came, wall and monotonic clock, where that was after the period's start.
+    """
 
     cameras: tuple[str, ...]
     present: dict[int, Label] = field(default_factory=dict)
     ended: Counter[Label] = field(default_factory=Counter)
+    late: tuple[float, float] | None = None
     recent: deque[PeriodSummary] = field(default_factory=lambda: deque(maxlen=KEPT_SUMMARIES))
 
     def persons(self) -> Counter[Label]:
@@ -80,6 +85,8 @@ class Compliance:
         with self._lock:
             for face in faces:
                 for name in inside.get(face.track.number, ()):
+                    if name not in self._zones:
+                        continue  # it went while this frame was on its way
                     present = self._zones[name].present
                     if face.decision.label != "unknown" or face.track.number not in present:
                         present[face.track.number] = face.decision.label
@@ -125,10 +132,34 @@ class Compliance:
             self._start = now
             return summaries
 
+    def change(
+        self, zones: Mapping[str, Sequence[str]], now_s: float, now: float
+    ) -> list[PeriodSummary]:
+        """These are the zones and their cameras from now on; what goes on goes on.
+
+        A new camera is blind until it says otherwise; one that is no more leaves its persons to
+        the period, and takes its blind seconds with it.
+
+        Returns:
+            The summaries of zones that are no more, whose period is cut short.
+        """
+        with self._lock:
+            blind, end = self._blind(now_s), max(self._start, min(now, self._end()))
+            gone = [name for name in self._zones if name not in zones]
+            summaries = [self._summary(name, blind, now_s, end) for name in gone]
+            kept = {name: zone for name, zone in self._zones.items() if name in zones}
+            for name, cameras in zones.items():
+                zone = kept.setdefault(name, _Zone((), late=(now, now_s)))
+                zone.cameras = tuple(cameras)
+            self._zones = kept
+            for camera in itertools.chain.from_iterable(zones.values()):
+                self._watches.setdefault(camera, _Watch(now_s))
+            return summaries
+
     def recent(self, zone: str) -> list[PeriodSummary]:
         """The last summaries of a zone, the oldest first."""
         with self._lock:
-            return list(self._zones[zone].recent)
+            return list(self._zones[zone].recent) if zone in self._zones else []
 
     def now(self, zone: str, now_s: float, now: float) -> PeriodSummary:
         """The period that is going on, as it stands."""
@@ -147,6 +178,7 @@ class Compliance:
             zone.recent.append(summary)
             zone.present.clear()
             zone.ended.clear()
+            zone.late = None
         for watch in self._watches.values():
             watch.blind_s = 0.0
             if watch.blind_since_s is not None:
@@ -166,15 +198,16 @@ class Compliance:
     def _summary(
         self, name: str, blind: Mapping[str, float], now_s: float, end: float
     ) -> PeriodSummary:
-        zone = self._zones[name]
+        zone = self._zones.get(name) or _Zone(())
         persons = zone.persons()
+        start, start_s = zone.late or (self._start, self._start_s)
         judged = persons.total() - persons["unknown"]
         masked: ClassName = "with_mask"
         return PeriodSummary(
             zone=name,
-            start=self._start,
-            end=end,
-            duration_s=now_s - self._start_s,
+            start=start,
+            end=max(start, end),
+            duration_s=now_s - start_s,
             cameras=zone.cameras,
             persons=persons,
             rate=persons[masked] / judged if judged >= self._min_persons else None,

@@ -51,7 +51,8 @@ class Limits:
         self, rules: Compliance, zones: Mapping[str, Zone], numbers: Iterator[int]
     ) -> None:
         self._rules = rules
-        self._own = {name: zone.limit for name, zone in zones.items() if zone.limit is not None}
+        self._own = _limits_of(zones)
+        self._zones = frozenset(zones)
         self._numbers = numbers
         self._runs: dict[str, _Run] = {}
         self._broken: dict[str, RuleSummary] = {}
@@ -59,6 +60,20 @@ class Limits:
     def limit(self, zone: str) -> float | None:
         """The rate that a zone should keep, if any."""
         return self._own.get(zone, self._rules.limit)
+
+    def change(self, zones: Mapping[str, Zone]) -> list[RuleChange]:
+        """These are the zones from now on; what was broken ends where nothing asks for it."""
+        gone = self._zones - zones.keys()
+        self._zones = frozenset(zones)
+        self._own = _limits_of(zones)
+        for zone in gone:
+            if zone not in self._broken:
+                self._runs.pop(zone, None)
+        return [
+            self._end(rule, "stopped")
+            for zone, rule in tuple(self._broken.items())
+            if zone in gone or self.limit(zone) is None
+        ]
 
     def broken(self, zone: str) -> RuleSummary | None:
         """The broken rule of a zone, as of its last period."""
@@ -112,3 +127,7 @@ class Limits:
         del self._broken[rule.period.zone]
         del self._runs[rule.period.zone]
         return RuleChange("end", rule, reason)
+
+
+def _limits_of(zones: Mapping[str, Zone]) -> dict[str, float]:
+    return {name: zone.limit for name, zone in zones.items() if zone.limit is not None}

@@ -30,6 +30,7 @@ class _Camera:
     written_s: float = -REFRESH_S
     changed: bool = False
     urgent: bool = False
+    gone: bool = False
 
 
 class CameraStates:
@@ -64,7 +65,14 @@ class CameraStates:
                 status.reason,
             )
             camera.status, camera.fps = status, fps
+            camera.gone = False
             self._heard(camera)
+
+    def forget(self, camera_id: str) -> None:
+        """There is no such camera any more: its hash goes."""
+        with self._lock:
+            if camera_id in self._cameras:
+                self._cameras[camera_id] = _Camera(changed=True, urgent=True, gone=True)
 
     def saw(self, event: Event) -> None:
         """A frame event was made: the newest one shows in the hash."""
@@ -74,7 +82,7 @@ class CameraStates:
             self._heard(camera)
 
     def due(self) -> dict[str, dict[str, str]]:
-        """The fields of every hash that is to be written now, by camera."""
+        """The fields of every hash that is to be written now, by camera; none: it is to go."""
         now_s = self._monotonic()
         with self._lock:
             return {
@@ -93,6 +101,8 @@ class CameraStates:
         """Nobody will tell any more: every camera counts as blind from now on."""
         with self._lock:
             for camera in self._cameras.values():
+                if camera.gone:
+                    continue
                 camera.heard_at = self._wall() - VALID_S
                 camera.changed = camera.urgent = True
 
@@ -107,6 +117,8 @@ class CameraStates:
 
     def _written(self, camera: _Camera, now_s: float) -> dict[str, str]:
         camera.written_s, camera.changed, camera.urgent = now_s, False, False
+        if camera.gone:
+            return {}
         status, frame = camera.status, camera.frame
         counts = json.loads(frame.document)["counts"] if frame else {}
         return {

@@ -50,7 +50,7 @@ class RedisWriter:
         Args:
             events: into their streams, in this order.
             live: frame events for the live channels.
-            states: the hash of each camera, by its id.
+            states: the hash of each camera, by its id; one without fields is to go.
 
         Returns:
             For each event None, or why it alone was refused.
@@ -63,8 +63,9 @@ class RedisWriter:
             queue("PUBLISH", self._key("live", event.camera_id), event.document)
         for camera_id, fields in states.items():
             key = self._key("camera", camera_id)
-            queue("HSET", key, *(part for field in fields.items() for part in field))
-            queue("EXPIRE", key, KEEP_S)
+            left = fields or {"state": "off"}  # an expiry needs no right beyond those granted
+            queue("HSET", key, *(part for field in left.items() for part in field))
+            queue("EXPIRE", key, KEEP_S if fields else 0)
         replies: list[Any] = pipe.execute(raise_on_error=False)
         refusals = [reply if isinstance(reply, Exception) else None for reply in replies]
         for event, refusal in zip(events, refusals, strict=False):
