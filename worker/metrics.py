@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import get_args
+from typing import Protocol, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,8 +19,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from worker import __version__
 from worker.errors import CAMERA_REASONS, CameraReason
-from worker.output.backlog import LossReason
 from worker.output.event import PeriodSummary
+from worker.output.losses import LossReason
+from worker.output.spool_file import FaultReason
 from worker.output.wire import EVENT_TYPES
 from worker.records import LABELS, CameraState, DropReason, UnknownReason
 from worker.venue import ViolationKind
@@ -35,6 +36,22 @@ LOSSES: tuple[LossReason, ...] = get_args(LossReason)
 STATES: tuple[CameraState, ...] = get_args(CameraState)
 UNKNOWNS: tuple[UnknownReason, ...] = get_args(UnknownReason)
 KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
+SPOOL_FAULTS: tuple[FaultReason, ...] = get_args(FaultReason)
+
+
+class Waiting(Protocol):
+    """Who knows how many events are on disk."""
+
+    @property
+    def spooled(self) -> int:
+        """So many."""
+
+
+class Disk(Protocol):
+    """Who knows what they take there."""
+
+    used_bytes: int
+    limit_bytes: int
 RELOADS = ("applied", "refused")
 
 
@@ -138,6 +155,18 @@ class Metrics:
         self.events_published = counter("events_published", "Events that Redis took.", "type")
         self.events_lost = counter("events_lost", "Events given up.", "type", "reason")
         self.events_spooled = gauge("events_spooled", "Events that wait on disk.")
+        self.events_recovered = counter(
+            "events_recovered", "Events that earlier runs had left on disk.", "type"
+        )
+        self.events_replayed = counter(
+            "events_replayed", "Events that Redis took after they had lain on disk.", "type"
+        )
+        self.spool_up = gauge("spool_up", "1 while the disk takes events.")
+        self.spool_faults = counter(
+            "spool_faults", "How often the disk ceased to take events, by why.", "reason"
+        )
+        self.spool_bytes = gauge("spool_bytes", "What events on disk take.")
+        self.spool_limit = gauge("spool_limit_bytes", "What they may take.")
         self.queue_depth = gauge("queue_depth", "What waits before a stage.", "stage")
         self.queue_limit = gauge("queue_limit", "What may wait before a stage.", "stage")
         self.redis_up = gauge("redis_up", "1 while Redis takes events.")
@@ -169,6 +198,12 @@ class Metrics:
         """Read the depth of a queue at scrape time."""
         self.queue_depth.labels(stage).set_function(depth)
 
+    def watch_spool(self, waiting: Waiting, disk: Disk) -> None:
+        """Read what the spool holds at scrape time."""
+        self.events_spooled.set_function(lambda: waiting.spooled)
+        self.spool_bytes.set_function(lambda: disk.used_bytes)
+        self.spool_limit.set(disk.limit_bytes)
+
     def exposition(self) -> bytes:
         """The text format of Prometheus."""
         return generate_latest(self.registry)
@@ -179,8 +214,12 @@ class Metrics:
         for kind in EVENT_TYPES:
             self.events_created.labels(kind)
             self.events_published.labels(kind)
+            self.events_recovered.labels(kind)
+            self.events_replayed.labels(kind)
             for reason in LOSSES:
                 self.events_lost.labels(kind, reason)
+        for fault in SPOOL_FAULTS:
+            self.spool_faults.labels(fault)
         self.device_errors.labels("classify")
         self.config_in_force.set(1)
         for result in RELOADS:

@@ -4,6 +4,7 @@ capture   one thread a camera    ─► slot: one frame, the newest wins
 detect    cores less one         ─► takes the cameras in turn, whichever has a frame
 device    one, owns classifying  ─► takes batches, by size or by deadline
 publish   one, owns Redis        ─► takes the publisher's queue
+spool     one, owns the disk     ─► takes what Redis does not take in time
 http      one
 main      watches over all of them
 """
@@ -32,8 +33,10 @@ from worker.inference.classify import Classifier
 from worker.inference.engine import open_engine
 from worker.loading import load_classifier
 from worker.metrics import Metrics
-from worker.output.event import EventMaker, new_run_id
+from worker.output.event import EventMaker
 from worker.output.publish import Publisher
+from worker.output.run import new_run_id
+from worker.output.spool import Spool
 from worker.output.wire import Model
 from worker.pipeline import Pending
 from worker.records import Classification, Crop
@@ -102,11 +105,20 @@ class Service:
             settings.inference.batch_size, settings.inference.batch_wait_ms / 1000
         )
         self._turns: queue.SimpleQueue[CameraRun | None] = queue.SimpleQueue()
+        listener = PublishMetrics(self.metrics, self)
+        self._spool = Spool(
+            settings.worker.state_folder,
+            settings.spool.max_mb,
+            run_id=self.run_id,
+            listener=listener,
+        )
         self._publisher = Publisher(
             settings.redis,
             worker_id=settings.worker.identity,
             run_id=self.run_id,
-            listener=PublishMetrics(self.metrics, self),
+            listener=listener,
+            spool=self._spool,
+            replay_per_s=settings.spool.replay_per_s,
         )
         self._maker = EventMaker(
             worker_id=settings.worker.identity,
@@ -131,6 +143,7 @@ class Service:
         self.metrics.watch_depth("detect", self._turns.qsize)
         self.metrics.watch_depth("classify", lambda: len(self._batcher))
         self.metrics.watch_depth("publish", lambda: self._publisher.depth)
+        self.metrics.watch_spool(self._publisher, self._spool)
         self.metrics.queue_limit.labels("publish").set(settings.redis.queue_events)
         self.metrics.model_info.labels(
             "classifier", artifact.name, artifact.version, artifact.digest, engine.device
@@ -213,7 +226,7 @@ class Service:
             run.stop()  # nothing new comes in
         for run in self.cameras.values():
             run.join(max(0.1, min(2.0, deadline - time.monotonic())))
-        *detecting, device, publishing = self._threads
+        *detecting, device, publishing, spooling = self._threads
         self._drain(deadline - PUBLISH_S)
         for _ in detecting:
             self._turns.put(None)
@@ -229,6 +242,7 @@ class Service:
         )  # with the persons that were there to the end
         self._publisher.close(max(0.5, deadline - time.monotonic()))
         publishing.join(max(0.5, deadline - time.monotonic()))
+        spooling.join(max(0.5, deadline - time.monotonic()))
         self._http.stop()  # last, so that the end can be watched
         log.info("run %s: stopped", self.run_id)
 
@@ -244,6 +258,7 @@ class Service:
     def _make_threads(self) -> list[threading.Thread]:
         detecting = [(f"detect-{n}", self._detect) for n in range(max(1, usable_cores() - 1))]
         others = [("device", self._classify), ("publish", self._publish)]
+        others.append(("spool", self._spool.run))
         return [
             threading.Thread(target=self._guarded, args=(name, loop), name=name, daemon=True)
             for name, loop in (*detecting, *others)

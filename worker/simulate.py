@@ -21,8 +21,9 @@ from worker.crowd import HEIGHT, WIDTH, Crowd
 from worker.errors import ConfigError, WorkError
 from worker.faulty import FAULTS, Fault, FaultySink
 from worker.output.compliance import Compliance
-from worker.output.event import Event, EventMaker, TrackSummary, new_run_id
+from worker.output.event import Event, EventMaker, TrackSummary
 from worker.output.publish import Publisher
+from worker.output.run import new_run_id
 from worker.output.violations import Change, EndReason, ViolationWatch
 from worker.output.wire import Model
 from worker.records import CameraState, CameraStatus, Frame

@@ -14,6 +14,7 @@ from worker.inference.artifact import Artifact
 from worker.metrics import Metrics
 from worker.output.event import Event
 from worker.output.publish import Publisher
+from worker.output.spool_file import FaultReason
 from worker.rulebook import Rulebook
 from worker.web.view import Look, Part
 from worker.zone_status import zones_hour, zones_now
@@ -73,6 +74,20 @@ class PublishMetrics:
         """Events were given up."""
         self._metrics.events_lost.labels(kind, reason).inc(count)
 
+    def recovered(self, kind: str, count: int) -> None:
+        """Events of an earlier run were found on disk."""
+        self._metrics.events_recovered.labels(kind).inc(count)
+
+    def replayed(self, kind: str) -> None:
+        """Redis took an event that had lain on disk."""
+        self._metrics.events_replayed.labels(kind).inc()
+
+    def disk(self, up: bool, reason: FaultReason | None) -> None:
+        """The disk came or went."""
+        self._metrics.spool_up.set(up)
+        if reason is not None:
+            self._metrics.spool_faults.labels(reason).inc()
+
     def broker(self, up: bool, reason: str) -> None:  # noqa: ARG002
         """Redis came or went."""
         self._metrics.redis_up.set(up)
@@ -113,7 +128,12 @@ class WorkerView:
             Part(
                 "redis",
                 "ok" if self._publisher.connected else "degraded",
-                f"{self._publisher.depth} events wait",
+                f"{self._publisher.spooled} events wait on disk, {self._publisher.depth} in memory",
+            ),
+            Part(
+                "disk",
+                "degraded" if self._publisher.disk_fault else "ok",
+                self._publisher.disk_fault,
             ),
         ]
 
@@ -127,7 +147,7 @@ class WorkerView:
             "alive": self._service.beating(),
             "failed": self._service.dead_threads(),
             "redis_up": self._publisher.connected,
-            "waiting": self._publisher.depth,
+            "waiting": self._publisher.depth + self._publisher.spooled,
             "faces": self._service.settings.http.faces,
             "now": time.time(),
             "cameras": [_now(run) for run in self._service.cameras.values()],

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ import redis
 from worker.config import Redis
 from worker.output.event import Event, EventMaker, PeriodSummary, TrackSummary
 from worker.output.publish import Publisher
+from worker.output.spool import Spool
 from worker.output.wire import Model
 from worker.records import Box, CameraStatus, Decision, Face, Frame, Track
 
@@ -60,6 +62,9 @@ class Counts:
         self.latencies: list[float | None] = []
         self.losses: Counter[tuple[str, str]] = Counter()
         self.broker_said: list[tuple[bool, str]] = []
+        self.found: Counter[str] = Counter()
+        self.replays = 0
+        self.disk_said: list[tuple[bool, str | None]] = []
 
     def created(self, event: Event) -> None:
         self.made += 1
@@ -74,29 +79,65 @@ class Counts:
     def broker(self, up: bool, reason: str) -> None:
         self.broker_said.append((up, reason))
 
+    def recovered(self, kind: str, count: int) -> None:
+        self.found[kind] += count
+
+    def replayed(self, kind: str) -> None:
+        self.replays += 1
+
+    def disk(self, up: bool, reason: str | None) -> None:
+        self.disk_said.append((up, reason))
+
 
 class Rig:
-    """A publisher, its maker, its listener and, once started, its thread."""
+    """A publisher, its maker, its listener and, once started, its threads.
+
+    With a folder it has a spool as well.
+    """
 
     def __init__(
-        self, url: str, *, clock: Callable[[], float] = time.monotonic, **settings: Any
+        self,
+        url: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        folder: Path | None = None,
+        run_id: str = "1ngaxyz00000",
+        max_mb: int = 512,
+        replay_per_s: float = 1_000_000.0,
+        **settings: Any,
     ) -> None:
         settings = {"timeout_s": 0.5, **settings}
         self.counts = Counts()
+        self.spool = (
+            Spool(folder, max_mb, run_id=run_id, listener=self.counts, clock=clock)
+            if folder
+            else None
+        )
         self.publisher = Publisher(
             Redis(url=url, **settings),
             worker_id="lobby",
-            run_id="1ngaxyz00000",
+            run_id=run_id,
             listener=self.counts,
+            spool=self.spool,
+            replay_per_s=replay_per_s,
             clock=clock,
         )
         self.events = EventMaker(
-            worker_id="lobby", run_id="1ngaxyz00000", model=MODEL, sink=self.publisher.put
+            worker_id="lobby", run_id=run_id, model=MODEL, sink=self.publisher.put
         )
         self.thread = threading.Thread(target=self.publisher.run, args=(self.events,), daemon=True)
+        self._disk_thread = threading.Thread(
+            target=self.spool.run if self.spool else lambda: None, daemon=True
+        )
 
     def start(self) -> Rig:
         self.thread.start()
+        self._disk_thread.start()
+        return self
+
+    def start_disk(self) -> Rig:
+        """Start the spool alone, as if the publisher hung."""
+        self._disk_thread.start()
         return self
 
     def frames(self, n: int, camera_id: str = "hall") -> None:
@@ -107,7 +148,10 @@ class Rig:
         self.publisher.put_state(CameraStatus(camera_id, state, time.time()), fps=5.0)
 
     def drained(self) -> None:
-        wait_for(lambda: self.publisher.depth == 0)
+        wait_for(lambda: self.publisher.depth == self.publisher.spooled == 0)
+
+    def spooled(self, count: int) -> None:
+        wait_for(lambda: (self.publisher.depth, self.publisher.spooled) == (0, count))
 
     def down(self, reason: str) -> None:
         wait_for(lambda: (False, reason) in self.counts.broker_said)
@@ -118,10 +162,11 @@ class Rig:
             self.thread.join(10)
 
     def balanced(self) -> bool:
-        """Created = published + lost + in memory."""
-        counts = self.counts
-        accounted = len(counts.sent) + sum(counts.losses.values()) + self.publisher.depth
-        return counts.made == accounted
+        """Created + recovered = published + lost + in memory + on disk."""
+        counts, publisher = self.counts, self.publisher
+        accounted = len(counts.sent) + sum(counts.losses.values())
+        accounted += publisher.depth + publisher.spooled
+        return counts.made + counts.found.total() == accounted
 
 
 def entries(client: redis.Redis, key: str) -> list[tuple[str, str, str]]:

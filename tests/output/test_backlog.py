@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from output.rig import FACE, MODEL, PERIOD, SUMMARY, frame_of
 
-from worker.output.backlog import TELL_EVERY_S, Backlog, LossLedger, Waiting
+from worker.output.backlog import Backlog, Waiting
 from worker.output.event import Event, EventMaker, Loss
+from worker.output.losses import TELL_EVERY_S, LossLedger
 
 
 @pytest.fixture
@@ -26,8 +27,9 @@ def test_alerts_leave_first(maker: EventMaker) -> None:
     waiting = [*frames(maker, 3), maker.track("hall", "start", SUMMARY)]
     for event in waiting:
         backlog.put(Waiting(event, 0.0))
-    assert [w.event for w in backlog.take(3)] == [waiting[3], waiting[0], waiting[1]]
-    assert [w.event for w in backlog.take(3)] == [waiting[2]]
+    assert [w.event for w in backlog.take(3, 0)] == [waiting[3], waiting[0], waiting[1]]
+    backlog.hand = []
+    assert [w.event for w in backlog.take(3, 0)] == [waiting[2]]
 
 
 def test_the_least_important_goes_first(maker: EventMaker) -> None:
@@ -39,7 +41,7 @@ def test_the_least_important_goes_first(maker: EventMaker) -> None:
         assert backlog.put(Waiting(event, 0.0)) is None
     gone = [backlog.put(Waiting(event, 0.0)) for event in alerts[1:]]
     assert [event.type for event in gone if event] == ["frame", "compliance", *["track"] * 3]
-    assert [w.event for w in backlog.take(9)] == alerts[3:]
+    assert [w.event for w in backlog.take(9, 0)] == alerts[3:]
 
 
 def test_loss_events_push_nothing_out(maker: EventMaker) -> None:
@@ -53,7 +55,7 @@ def test_loss_events_push_nothing_out(maker: EventMaker) -> None:
 
 def test_a_loss_is_told_once_as_a_range(maker: EventMaker) -> None:
     """Losses of one camera, stream and reason become one range."""
-    ledger = LossLedger()
+    ledger = LossLedger("run")
     for event in frames(maker, 5):
         ledger.note(event, "queue_full")
     assert ledger.due(0.0) == [Loss("hall", "frames", 0, 4, 5, "queue_full")]
@@ -62,7 +64,7 @@ def test_a_loss_is_told_once_as_a_range(maker: EventMaker) -> None:
 
 def test_a_loss_that_goes_on_is_told_in_turns(maker: EventMaker) -> None:
     """While it goes on it is told every few seconds, or at once where that is asked for."""
-    ledger = LossLedger()
+    ledger = LossLedger("run")
     events = frames(maker, 3)
     ledger.note(events[0], "rejected")
     ledger.due(0.0)
@@ -75,7 +77,7 @@ def test_a_loss_that_goes_on_is_told_in_turns(maker: EventMaker) -> None:
 
 def test_a_lost_loss_event_is_told_anew(maker: EventMaker) -> None:
     """Where a loss event itself is lost, its news is not."""
-    ledger = LossLedger()
+    ledger = LossLedger("run")
     told = Loss("hall", "frames", 3, 9, 7, "queue_full")
     ledger.note(maker.loss(told), "rejected")
     assert ledger.due(0.0) == [Loss("hall", "alerts", 0, 0, 1, "rejected"), told]

@@ -22,9 +22,9 @@ from worker.output.event import (
     Loss,
     RuleSummary,
     ViolationSummary,
-    new_run_id,
     rfc3339,
 )
+from worker.output.run import new_run_id
 from worker.output.wire import EVENT_TYPES, EventType, json_schema
 from worker.records import Box, CameraStatus, Decision, Face, Track
 

@@ -115,7 +115,7 @@ def test_a_redis_that_hangs_is_left_and_tried_again(
 def test_what_was_not_confirmed_is_sent_again_byte_for_byte(
     shared_redis: RedisServer, rig_for: Make
 ) -> None:
-    """Where the answer got lost, the events come twice: same bytes, counted once."""
+    """Where the answer got lost, the events are sent again, and Redis takes each once."""
     with Proxy(shared_redis.port) as proxy:
         rig = rig_for(f"redis://127.0.0.1:{proxy.port}/0").start()
         rig.frames(1)
@@ -125,9 +125,7 @@ def test_what_was_not_confirmed_is_sent_again_byte_for_byte(
         wait_for(lambda: (False, "gone") in rig.counts.broker_said)
         rig.drained()
     found = documents(shared_redis, "maskwatch:frames:hall")
-    assert len(found) > 21
-    assert len(set(found)) == 21
-    assert seqs(found) == list(range(21))
+    assert [json.loads(document)["seq"] for document in found] == list(range(21))
     assert len(rig.counts.sent) == 21
 
 
@@ -313,7 +311,8 @@ def test_a_key_of_another_type_costs_only_its_own_events(
 def test_part_of_a_transaction_can_be_refused(
     shared_redis: RedisServer, rig_for: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a transaction left undone, for a reason that may pass, is sent again; the rest not."""
+    """Without scripts: what a transaction left undone for a while is sent again, the rest not."""
+    monkeypatch.setattr("worker.output.append.prepare", lambda _client, _marks: None)
     rig = rig_for(shared_redis)
     real_send = rig.publisher._writer.send
     refusals: list[Exception | None] = [None, redis.ReadOnlyError("You can't write"), None]

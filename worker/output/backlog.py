@@ -1,115 +1,254 @@
-"""What waits to be published: bounded, and honest about what it gave up."""
+"""What waits to be published: bounded, in order, and honest about what it gave up."""
 
 from __future__ import annotations
 
-import json
+import threading
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
-from worker.output.event import Event, Loss
+from worker.output.event import Event
 from worker.output.wire import EventType, Stream
 
-LossReason = Literal["queue_full", "rejected", "shutdown"]
-
-TELL_EVERY_S = 5.0
-"""While a loss goes on, its camera is told this often, not once an event."""
+WINDOW = 1_000
+"""Events of one kind of stream that lie on disk and, read back, in memory as well."""
 
 
-class Waiting(NamedTuple):
-    """An event, and the monotonic second in which it was queued."""
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """An event that was made, until it is settled.
+
+    Attributes:
+        queued_s: the monotonic second in which it was queued; of one that was read back from
+            disk, that is long ago.
+        row: its place on disk; None while it lies in memory alone.
+        settled: it was published, or given up.
+        noted: the journal knows of it.
+    """
 
     event: Event
     queued_s: float
+    row: int | None = None
+    settled: bool = False
+    noted: bool = False
 
 
-class Backlog:
-    """Events in memory, a queue a kind of stream; not thread-safe, its owner holds a lock.
+class _Lane:
+    """One kind of stream, from the oldest: the window, what lies behind it on disk, memory.
 
-    Alerts leave before frames. That keeps the promise (order holds per camera and stream, never
-    across streams), lets an alarm pass a replay, and puts a loss event before the newer frames
-    of its camera. When full, the oldest frame event goes first, then summaries, alerts last.
-    Loss events are never turned away: there are at most a few a camera.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._alerts: deque[Waiting] = deque()
-        self._compliance: deque[Waiting] = deque()
-        self._frames: deque[Waiting] = deque()
-
-    def __len__(self) -> int:
-        return len(self._alerts) + len(self._compliance) + len(self._frames)
-
-    def put(self, waiting: Waiting) -> Event | None:
-        """Queue an event; what had to go for it comes back."""
-        queues = {"alerts": self._alerts, "compliance": self._compliance, "frames": self._frames}
-        full = len(self) >= self._capacity and waiting.event.type != "loss"
-        queues[waiting.event.stream].append(waiting)
-        if not full:
-            return None
-        victims = self._frames or self._compliance or self._alerts
-        return victims.popleft().event
-
-    def take(self, limit: int) -> list[Waiting]:
-        """At most ``limit`` events, in the order in which they are to be published."""
-        taken: list[Waiting] = []
-        for queue in (self._alerts, self._compliance, self._frames):
-            while queue and len(taken) < limit:
-                taken.append(queue.popleft())
-        return taken
-
-
-@dataclass(slots=True)
-class _Range:
-    first_seq: int
-    last_seq: int
-    count: int
-
-
-class LossLedger:
-    """Losses that consumers have not been told of yet; not thread-safe, its owner holds a lock.
-
-    Losses of one camera, stream and reason become one range until it is told.
+    Attributes:
+        behind: events on disk that are not in memory, by type.
+        read_row: no row above this one was ever in memory, but for those in ``fresh``.
+        gone: rows that are settled and still to be deleted.
     """
 
     def __init__(self) -> None:
-        self._ranges: dict[tuple[str, Stream, LossReason], _Range] = {}
-        self._told_s: dict[tuple[str, Stream, LossReason], float] = {}
+        self.window: deque[Waiting] = deque()
+        self.behind: Counter[EventType] = Counter()
+        self.fresh: deque[Waiting] = deque()
+        self.read_row = 0
+        self.gone: set[int] = set()
 
-    def note(self, event: Event, reason: LossReason) -> None:
-        """An event was given up. Where it was a loss event, its own news is told again."""
-        self._add(event.camera_id, event.stream, reason, _Range(event.seq, event.seq, 1))
-        if event.type == "loss":
-            news = json.loads(event.document)
-            span = _Range(news["first_seq"], news["last_seq"], news["count"])
-            self._add(event.camera_id, news["stream"], news["reason"], span)
+    def take(self, limit: int, from_disk: int) -> list[Waiting]:
+        """The oldest; what lies in memory only once nothing older is on disk."""
+        taken = [self.window.popleft() for _ in range(min(limit, from_disk, len(self.window)))]
+        if not self.window and not self.behind.total():
+            more = min(limit - len(taken), len(self.fresh))
+            taken += [self.fresh.popleft() for _ in range(more)]
+        return taken
 
-    def due(self, now_s: float, *, everything: bool = False) -> list[Loss]:
-        """The losses to tell now: new ones at once, those that go on every few seconds."""
-        keys = [
-            key
-            for key in self._ranges
-            if everything or now_s - self._told_s.get(key, -TELL_EVERY_S) >= TELL_EVERY_S
-        ]
-        losses = []
-        for camera_id, stream, reason in keys:
-            span = self._ranges.pop((camera_id, stream, reason))
-            self._told_s[camera_id, stream, reason] = now_s
-            losses.append(
-                Loss(camera_id, stream, span.first_seq, span.last_seq, span.count, reason)
-            )
-        return losses
+    def ready(self, from_disk: bool) -> bool:
+        """True where there is something to take."""
+        if self.window:
+            return from_disk
+        return bool(self.fresh) and not self.behind.total()
 
-    def _add(self, camera_id: str, stream: Stream, reason: LossReason, more: _Range) -> None:
-        span = self._ranges.get((camera_id, stream, reason))
-        if span is None:
-            self._ranges[camera_id, stream, reason] = more
+    def absorb(self) -> None:
+        """What was written leaves memory, as far as the window has no room for it."""
+        while self.fresh and self.fresh[0].row is not None:
+            waiting = self.fresh.popleft()
+            if len(self.window) < WINDOW and not self.behind.total():
+                self.window.append(waiting)
+                self.read_row = waiting.row or 0
+            else:
+                self.behind[waiting.event.type] += 1
+
+
+class Backlog:
+    """Events that were made and are not settled: in hand, in memory, on disk.
+
+    Alerts leave before frames. That keeps the promise (order holds per camera and stream, never
+    across streams), lets an alarm pass a replay, and puts a loss event before the newer frames
+    of its camera. When memory is full, the oldest frame event in it goes, then summaries, alerts
+    last. Loss events are never turned away: there are at most a few a camera.
+
+    Not thread-safe: whoever calls holds ``lock``.
+
+    Attributes:
+        changed: notified when there may be more to take.
+        hand: what is being sent, and stays here until Redis has answered for it.
+        in_memory: events that would be gone if the process were.
+        on_disk: all others.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.hand: list[Waiting] = []
+        self.in_memory = 0
+        self.on_disk = 0
+        self._capacity = capacity
+        self._lanes: Mapping[Stream, _Lane] = {
+            "alerts": _Lane(),
+            "compliance": _Lane(),
+            "frames": _Lane(),
+        }
+
+    def __len__(self) -> int:
+        return self.in_memory + self.on_disk
+
+    def put(self, waiting: Waiting) -> Event | None:
+        """Queue an event; what had to go for it comes back."""
+        full = self.in_memory >= self._capacity and waiting.event.type != "loss"
+        self._lanes[waiting.event.stream].fresh.append(waiting)
+        self.in_memory += 1
+        if not full:
+            return None
+        lanes = self._lanes
+        fresh = lanes["frames"].fresh or lanes["compliance"].fresh or lanes["alerts"].fresh
+        victim = fresh.popleft()
+        self.settle(victim)
+        return victim.event
+
+    def take(self, limit: int, from_disk: int) -> list[Waiting]:
+        """Take what is to be published next in hand, unless something is there already.
+
+        Args:
+            limit: most events.
+            from_disk: most of them that may come from disk.
+        """
+        if not self.hand:
+            for lane in self._lanes.values():
+                taken = lane.take(limit - len(self.hand), from_disk)
+                from_disk -= sum(w.row is not None for w in taken)
+                self.hand += taken
+        return self.hand
+
+    def settle(self, waiting: Waiting) -> None:
+        """It is published, or given up."""
+        if waiting.settled:
             return
-        span.first_seq = min(span.first_seq, more.first_seq)
-        span.last_seq = max(span.last_seq, more.last_seq)
-        span.count += more.count
+        waiting.settled = True
+        if waiting.row is None:
+            self.in_memory -= 1
+        else:
+            self.on_disk -= 1
+            self._lanes[waiting.event.stream].gone.add(waiting.row)
+
+    def ready(self, *, from_disk: bool) -> bool:
+        """True where ``take`` has something to take, with or without what lies on disk."""
+        return bool(self.hand) or any(lane.ready(from_disk) for lane in self._lanes.values())
+
+    def left(self) -> list[Waiting]:
+        """What would be lost if the process ended now."""
+        lanes = self._lanes.values()
+        return [w for w in self.hand if w.row is None] + [w for lane in lanes for w in lane.fresh]
+
+    # What the spool asks and tells.
+
+    def oldest_in_memory_s(self) -> float | None:
+        """When the oldest of those that are not on disk was queued."""
+        heads = [w.queued_s for w in self.hand if w.row is None]
+        heads += [lane.fresh[0].queued_s for lane in self._lanes.values() if lane.fresh]
+        return min(heads, default=None)
+
+    def wants_refill(self, stream: Stream) -> bool:
+        """True where the window runs low and more lies behind it."""
+        lane = self._lanes[stream]
+        return bool(lane.behind.total()) and len(lane.window) <= WINDOW // 2
+
+    def read_row(self, stream: Stream) -> int:
+        """Rows above this one may be dropped: nobody has them in hand."""
+        return self._lanes[stream].read_row
+
+    def behind(self, stream: Stream) -> int:
+        """Events on disk that are not in memory."""
+        return self._lanes[stream].behind.total()
+
+    def written(self, rows: Sequence[tuple[Waiting, int]]) -> None:
+        """These lie on disk now, in the order in which they were queued."""
+        for waiting, row in rows:
+            lane = self._lanes[waiting.event.stream]
+            if waiting.settled:  # meanwhile
+                lane.gone.add(row)
+                continue
+            waiting.row = row
+            self.in_memory -= 1
+            self.on_disk += 1
+        for waiting in self.hand:
+            lane = self._lanes[waiting.event.stream]
+            lane.read_row = max(lane.read_row, waiting.row or 0)
+        for lane in self._lanes.values():
+            lane.absorb()
+
+    def found(self, stream: Stream, counts: Mapping[EventType, int]) -> None:
+        """What an earlier run left on disk."""
+        self._lanes[stream].behind.update(counts)
+        self.on_disk += sum(counts.values())
+
+    def refilled(self, stream: Stream, rows: Iterable[tuple[int, Event]], *, last: bool) -> int:
+        """Read back from disk; ``last``: there is no more. How many are missing there then."""
+        lane = self._lanes[stream]
+        for row, event in rows:
+            lane.read_row = row
+            if row not in lane.gone:
+                lane.window.append(Waiting(event, float("-inf"), row, noted=True))
+                lane.behind[event.type] -= 1
+        return self._forget(lane) if last else 0
+
+    def dropped(self, stream: Stream, rows: Iterable[tuple[int, Event]]) -> list[Event]:
+        """To be deleted to make room, the oldest behind the window; those that are lost by it."""
+        lane = self._lanes[stream]
+        lost = []
+        for row, event in rows:
+            lane.read_row = row
+            if row not in lane.gone:
+                lane.gone.add(row)
+                lane.behind[event.type] -= 1
+                self.on_disk -= 1
+                lost.append(event)
+        return lost
+
+    def gone(self) -> dict[Stream, set[int]]:
+        """Rows to delete, since they are settled; tell ``deleted`` of it."""
+        return {stream: set(lane.gone) for stream, lane in self._lanes.items() if lane.gone}
+
+    def deleted(self, rows: Mapping[Stream, set[int]]) -> None:
+        """These rows are no more."""
+        for stream, numbers in rows.items():
+            self._lanes[stream].gone -= numbers
+
+    def disk_is_lost(self) -> Counter[EventType]:
+        """Nothing on disk can be read any more; what is in memory as well stays. What is gone."""
+        lost: Counter[EventType] = Counter()
+        for lane in self._lanes.values():
+            lost += lane.behind
+            self._forget(lane)
+            lane.fresh.extendleft(reversed(lane.window))
+            lane.window.clear()
+            lane.gone.clear()
+            lane.read_row = 0
+        left = self.left()
+        for waiting in self.hand + left:
+            waiting.row = None
+        self.on_disk, self.in_memory = 0, len(self.left())
+        return lost
+
+    def _forget(self, lane: _Lane) -> int:
+        missing = lane.behind.total()
+        lane.behind.clear()
+        self.on_disk -= missing
+        return missing
 
 
 def by_type(events: Iterable[Event]) -> Counter[EventType]:

@@ -34,7 +34,10 @@ FaultReason = Literal[
 OLDEST = (6, 2)
 """``XADD … MINID`` came with Redis 6.2."""
 
-COMMANDS = "+xadd +xtrim +publish +hset +expire +multi +exec +time +info +ping +client"
+COMMANDS = (
+    "+xadd +xtrim +publish +hset +hget +expire +multi +exec +time +info +ping +client "
+    "+evalsha +script|load"
+)
 
 FAULTS = (redis.RedisError, OSError, BrokerError)
 """What talking to Redis may raise; the loop that owns recovery catches these."""

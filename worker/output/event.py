@@ -6,7 +6,6 @@ a frame with five faces; a dict written by ``json`` takes as long without being 
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections import defaultdict
@@ -22,19 +21,7 @@ from worker.output.wire import STREAM_OF, EventType, Phase, Stream
 from worker.records import LABELS, CameraStatus, Decision, Face, Frame, Label
 from worker.venue import EVERYWHERE
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _NOT_ASKED = (0.0, 0.0, 0.0)
-
-
-def new_run_id(now: float | None = None) -> str:
-    """A name for this start of the worker: 7 digits of time, then 5 of chance, in base 32.
-
-    Names sort by time, to the second, until the year 3058; two of the same second are equal
-    once in 33 million.
-    """
-    seconds = int(time.time() if now is None else now)
-    digits = [_ALPHABET[(seconds >> shift) & 31] for shift in range(30, -1, -5)]
-    return "".join(digits + [secrets.choice(_ALPHABET) for _ in range(5)])
 
 
 def rfc3339(seconds: float) -> str:
@@ -139,7 +126,11 @@ class RuleSummary:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Events of one camera and stream that were made and given up."""
+    """Events of one camera and stream that were made and given up.
+
+    Attributes:
+        of_run_id: the run that made them, where it was an earlier one.
+    """
 
     camera_id: str
     stream: Stream
@@ -147,6 +138,7 @@ class Loss:
     last_seq: int
     count: int
     reason: str
+    of_run_id: str | None = None
 
 
 class EventMaker:
@@ -273,8 +265,13 @@ class EventMaker:
             "last_seq": loss.last_seq,
             "count": loss.count,
             "reason": loss.reason,
+            "of_run_id": loss.of_run_id,
         }
         return self._emit("loss", loss.camera_id, body)
+
+    def ending(self, kind: EventType, camera_id: str, body: Mapping[str, Any]) -> Event:
+        """End what an earlier run left open; ``body`` is what that run told of it, with its end."""
+        return self._emit(kind, camera_id, body)
 
     def compliance(self, period: PeriodSummary) -> Event:
         """The summary of a zone over a period; of no single camera."""

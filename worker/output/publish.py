@@ -1,7 +1,7 @@
 """Events leave for Redis: at least once, in order per camera and stream, never silently lost.
 
 One thread runs ``Publisher.run``; every other method may be called from any thread. At all
-times, per run: events created = published + lost + in memory.
+times: events created + recovered from disk = published + lost + in memory + on disk.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Protocol
 
 from worker import config
 from worker.output import broker
-from worker.output.backlog import Backlog, LossLedger, LossReason, Waiting, by_type
+from worker.output.backlog import Backlog, Waiting, by_type
 from worker.output.event import Event, EventMaker
+from worker.output.losses import LossLedger, LossReason
+from worker.output.pace import Pace
+from worker.output.spool import Spool
 from worker.output.states import CameraStates
 from worker.output.writer import RedisWriter
 from worker.records import CameraStatus
@@ -32,9 +35,13 @@ LIVE_MAX_AGE_S = 3.0
 
 LIVE_WAITING = 1_024
 TICK_S = 0.5
+REPLAY_TICK_S = 0.05
 TRIM_EVERY_S = 60.0
 PING_EVERY_S = 5.0
 BACKOFF_S = (0.1, 5.0)
+
+SPOOL_CLOSE_S = 2.0
+"""What writing the rest to disk may take at the end; 50,000 events take a second."""
 
 
 class PublishListener(Protocol):
@@ -59,7 +66,19 @@ class Publisher:
     Events come by ``put``, which is the ``sink`` of the ``EventMaker``; camera states, which are
     also the heartbeat of the camera hashes, by ``put_state``. Events that wait lie in the
     ``Backlog``; those that are being sent are in hand until Redis has answered for them, and are
-    sent again, the same bytes, after any doubt.
+    sent again, the same bytes, after any doubt. What waits for longer than a moment the spool
+    writes to disk, if there is one.
+
+    Args:
+        settings: where Redis is.
+        worker_id, run_id: who publishes.
+        listener: who counts.
+        spool: where to keep what Redis does not take; its thread is the caller's to start.
+        replay_per_s: how fast the spool is emptied, on top of what comes anew.
+        clock: monotonic seconds.
+
+    Raises:
+        ConfigError: the address cannot be used. Nothing is connected yet.
     """
 
     def __init__(
@@ -69,23 +88,23 @@ class Publisher:
         worker_id: str,
         run_id: str,
         listener: PublishListener,
+        spool: Spool | None = None,
+        replay_per_s: float = 2_000.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is connected yet.
-
-        Raises:
-            ConfigError: the address cannot be used.
-        """
         self._settings = settings
         self._listener = listener
         self._clock = clock
         self._writer = RedisWriter(settings, f"maskwatch-{worker_id}", clock)
         self._states = CameraStates(worker_id=worker_id, run_id=run_id, monotonic=clock)
-        self._changed = threading.Condition()
         self._backlog = Backlog(settings.queue_events)
-        self._losses = LossLedger()
+        self._changed = self._backlog.changed
+        self._losses = LossLedger(run_id)
+        self._spool = spool
+        if spool:
+            spool.attach(self._backlog, self._losses)
+        self._pace = Pace(replay_per_s, clock)
         self._live: deque[Event] = deque(maxlen=LIVE_WAITING)
-        self._hand: list[Waiting] = []
         self._deadline_s: float | None = None
         self._running = False
         self._over = False
@@ -102,9 +121,24 @@ class Publisher:
 
     @property
     def depth(self) -> int:
-        """Events in memory: waiting, and in hand."""
+        """Events in memory alone: waiting, and in hand."""
         with self._changed:
-            return len(self._backlog) + len(self._hand)
+            return self._backlog.in_memory
+
+    @property
+    def spooled(self) -> int:
+        """Events on disk."""
+        with self._changed:
+            return self._backlog.on_disk
+
+    @property
+    def disk_fault(self) -> str:
+        """Why the disk takes no events; empty while it does."""
+        return self._spool.fault if self._spool else ""
+
+    def newest_frame(self, camera_id: str) -> float | None:
+        """When the newest frame of a camera was captured, seconds since the epoch."""
+        return self._states.newest_frame(camera_id)
 
     def put(self, event: Event) -> None:
         """Queue an event; never blocks. When the queue is full, the oldest frame event goes."""
@@ -115,6 +149,8 @@ class Publisher:
             if self._over:
                 self._listener.lost(event.type, "shutdown", 1)
                 return
+            if self._backlog.on_disk:
+                self._pace.came()
             victim = self._backlog.put(Waiting(event, self._clock()))
             if event.type == "frame":
                 self._live.append(event)
@@ -122,11 +158,23 @@ class Publisher:
                 self._losses.note(victim, "queue_full")
                 self._listener.lost(victim.type, "queue_full", 1)
             self._changed.notify()
+            if self._spool:
+                self._spool.notify()
 
     def put_state(self, status: CameraStatus, *, fps: float | None = None) -> None:
         """Show what a camera is doing. Call it every 5 s, else the camera counts as blind."""
         self._states.tell(status, fps)
         with self._changed:
+            if self._spool:
+                self._spool.journal.state(status.camera_id, status.state)
+            self._changed.notify()
+
+    def forget_state(self, camera_id: str) -> None:
+        """There is no such camera any more; its hash goes."""
+        self._states.forget(camera_id)
+        with self._changed:
+            if self._spool:
+                self._spool.journal.state(camera_id, "ended")
             self._changed.notify()
 
     def forget_state(self, camera_id: str) -> None:
@@ -150,16 +198,23 @@ class Publisher:
                     self._pause(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
                     pause_s = min(2 * pause_s, BACKOFF_S[1])
         finally:
-            self._give_up()
             self._ended.set()
 
     def close(self, deadline_s: float) -> None:
-        """Publish what waits, for at most ``deadline_s``; what is left then is lost."""
+        """Publish what waits, for at most ``deadline_s``; what is left then the spool keeps.
+
+        What the disk does not take either is lost.
+        """
         with self._changed:
             self._deadline_s = self._clock() + deadline_s
             self._changed.notify_all()
         if self._running:
             self._ended.wait(deadline_s)
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        if self._spool:
+            self._spool.close(SPOOL_CLOSE_S)
         self._give_up()
         if self._ended.is_set() or not self._running:
             self._writer.close()
@@ -168,7 +223,7 @@ class Publisher:
 
     def _run_once(self, events: EventMaker) -> None:
         server = self._writer.connect()
-        if not self._hand:
+        if not self._backlog.hand:
             self._tell_losses(events, everything=True)
         self._send()  # Proof that it can be written to: one without memory greets as ever.
         self._came_up(server)
@@ -184,8 +239,9 @@ class Publisher:
     def _wait(self) -> bool:
         """Wait for something to send or a tick; False once closed and drained, or too late."""
         with self._changed:
-            if not self._hand and not self._backlog and self._deadline_s is None:
-                self._changed.wait(TICK_S)
+            if not self._finished() and not self._ready():
+                hurry = self._backlog.on_disk or self._deadline_s is not None
+                self._changed.wait(REPLAY_TICK_S if hurry else TICK_S)
         return not self._finished()
 
     def _finished(self) -> bool:
@@ -194,8 +250,12 @@ class Publisher:
                 return True
             if self._deadline_s is None:
                 return False
-            drained = not self._hand and not self._backlog
-            return drained or self._clock() >= self._deadline_s
+            kept = not self._up and not self._backlog.in_memory  # no use in waiting for Redis
+            return not self._backlog or kept or self._clock() >= self._deadline_s
+
+    def _ready(self) -> bool:
+        """True where something can be sent now: there is some, and the pace lets it go."""
+        return self._backlog.ready(from_disk=self._pace.allows() > 0)
 
     def _pause(self, seconds: float) -> None:
         """Back off; a call to close ends it."""
@@ -215,9 +275,7 @@ class Publisher:
             redis.RedisError, OSError: what is not known to have arrived stays in hand.
         """
         with self._changed:
-            if not self._hand:
-                self._hand = self._backlog.take(BATCH_EVENTS)
-            hand = self._hand
+            hand = list(self._backlog.take(BATCH_EVENTS, self._pace.allows()))
             live = [self._live.popleft() for _ in range(min(len(self._live), BATCH_EVENTS))]
         now_s = self._clock()
         fresh = [event for event in live if now_s - event.monotonic_s <= LIVE_MAX_AGE_S]
@@ -239,18 +297,32 @@ class Publisher:
                 return
             now_s = self._clock()
             for waiting, reply in zip(hand, replies, strict=True):
-                event = waiting.event
                 if reply is None:
-                    waited = not self._up or waiting.queued_s < self._up_since_s
-                    self._listener.published(event, None if waited else now_s - event.monotonic_s)
+                    self._published(waiting, now_s)
                 elif broker.is_about_one_key(reply):
-                    self._lose([event], "rejected")
+                    self._backlog.settle(waiting)
+                    self._lose([waiting.event], "rejected")
                 else:
                     kept.append(waiting)
                     fault = reply
-            self._hand = kept
+            self._backlog.hand = kept
         if fault is not None:
             raise fault
+
+    def _published(self, waiting: Waiting, now_s: float) -> None:
+        event = waiting.event
+        waited = not self._up or waiting.queued_s < self._up_since_s or waiting.row is not None
+        self._backlog.settle(waiting)
+        self._listener.published(event, None if waited else now_s - event.monotonic_s)
+        if self._spool is None:
+            return
+        if waiting.row is not None:
+            self._pace.spend()
+            self._spool.replayed(event.type)
+            self._spool.notify()
+        if not waiting.noted:
+            waiting.noted = True
+            self._spool.journal.note(event)
 
     # Losses.
 
@@ -268,18 +340,16 @@ class Publisher:
             self._listener.lost(kind, reason, count)
 
     def _give_up(self) -> None:
-        """The end: what is still in memory is lost, and said to be."""
+        """The end: what is still in memory alone is lost, and said to be."""
         with self._changed:
-            if self._over:
-                return
-            self._over = True
-            left = [w.event for w in (*self._hand, *self._backlog.take(len(self._backlog)))]
-            self._hand = []
+            waiting = self._backlog.left()
+            for one in waiting:
+                self._backlog.settle(one)
+            left = [one.event for one in waiting]
             self._lose(left, "shutdown")
-            self._changed.notify_all()
         if left:
             log.error(
-                "%d events were lost at the stop, since %s did not take them in time",
+                "%d events were lost at the stop: neither %s nor the disk took them in time",
                 len(left),
                 self._settings.address,
             )
@@ -289,7 +359,7 @@ class Publisher:
     def _came_up(self, server: str) -> None:
         now_s = self._clock()
         with self._changed:
-            waiting = len(self._backlog) + len(self._hand)
+            waiting = len(self._backlog)
         if self._up is False:
             away_s = now_s - self._down_since_s
             log.info("Redis takes events again after %.1f s; %d are waiting", away_s, waiting)
@@ -304,7 +374,8 @@ class Publisher:
         was_up = bool(self._up)
         reason, sentence = broker.explain(error, self._settings)
         if was_up or reason != self._reason:
-            log.warning("%s; up to %d events wait in memory", sentence, self._settings.queue_events)
+            where = "on disk" if self._spool else "in memory"
+            log.warning("%s; events wait %s", sentence, where)
             self._listener.broker(False, reason)
         if self._up is not False:
             self._down_since_s = self._clock()

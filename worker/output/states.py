@@ -111,6 +111,12 @@ class CameraStates:
         with self._lock:
             return list(self._cameras)
 
+    def newest_frame(self, camera_id: str) -> float | None:
+        """When the newest frame of a camera was captured; None: none was yet."""
+        with self._lock:
+            camera = self._cameras.get(camera_id)
+            return camera.frame.captured_at if camera and camera.frame else None
+
     def _heard(self, camera: _Camera) -> None:
         camera.heard_at = self._wall()
         camera.changed = True

@@ -214,7 +214,8 @@ class GapEvent(Event):
     to: Instant = Field(description="When it went on.")
     duration_s: Seconds = Field(description="From `from` to `to`.")
     reason: Word = Field(
-        description="A reason of the camera event, or `stopped`: no worker was running."
+        description="A reason of the camera event; `stopped`: no worker was running; `killed`: "
+        "the same, and the last one had not stopped in order."
     )
 
 
@@ -230,8 +231,15 @@ class LossEvent(Event):
         description="How many; fewer than the range holds where events in between got through."
     )
     reason: Word = Field(
-        description="`queue_full`: Redis was away for too long; `rejected`: Redis refused this "
-        "event, for example since its key holds something else."
+        description="`spool_full`: Redis was away for longer than there was room on disk; "
+        "`queue_full`: the disk did not take them either; `rejected`: Redis refused this event, "
+        "for example since its key holds something else."
+    )
+    of_run_id: str | None = Field(
+        None,
+        exclude_if=lambda run_id: run_id is None,
+        description="The run that made them; left out where it is this one. (Added later: a "
+        "document of an older worker never has it.)",
     )
 
 

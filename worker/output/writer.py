@@ -9,9 +9,10 @@ from typing import Any
 import redis
 
 from worker import config
-from worker.output import broker
+from worker.output import append, broker
 from worker.output.event import Event
 from worker.output.states import KEEP_S
+from worker.output.wire import Stream
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,14 @@ class RedisWriter:
         self._clock = clock
         self._server_ahead_s = 0.0
         self._refused_keys: set[str] = set()
+        self._script: str | None = None
+        self._told_of_script = False
 
     def connect(self) -> str:
         """Connect, and return what the server is."""
         server = broker.greet(self._client)
         self.learn_clock()
+        self._learn_script()
         return server
 
     def learn_clock(self) -> None:
@@ -57,8 +61,7 @@ class RedisWriter:
         """
         pipe = self._client.pipeline(transaction=True)
         queue: Callable[..., Any] = pipe.execute_command
-        for event in events:
-            self._queue_entry(queue, event)
+        appends = self._queue_events(queue, events)
         for event in live:
             queue("PUBLISH", self._key("live", event.camera_id), event.document)
         for camera_id, fields in states.items():
@@ -67,25 +70,26 @@ class RedisWriter:
             queue("HSET", key, *(part for field in left.items() for part in field))
             queue("EXPIRE", key, KEEP_S if fields else 0)
         replies: list[Any] = pipe.execute(raise_on_error=False)
-        refusals = [reply if isinstance(reply, Exception) else None for reply in replies]
-        for event, refusal in zip(events, refusals, strict=False):
+        if appends and isinstance(replies[0], redis.exceptions.NoScriptError):
+            self._learn_script()  # it was flushed; the rest of the transaction went through
+            return self.send(events, (), {})
+        written = appends + len(live)
+        for camera_id, reply in zip(states, replies[written::2], strict=True):
+            self._watch_key(self._key("camera", camera_id), _refusal(reply))
+        refusals = self._refusals(events, replies[:appends])
+        for event, refusal in zip(events, refusals, strict=True):
             self._watch_key(self._stream_key(event), refusal)
-        written = len(events) + len(live)
-        for camera_id, refusal in zip(states, refusals[written::2], strict=True):
-            self._watch_key(self._key("camera", camera_id), refusal)
-        return refusals[: len(events)]
+        return refusals
 
     def trim(self, cameras: Sequence[str]) -> None:
         """Trim to the age exactly, also the stream of a camera that sends nothing any more."""
-        settings = self._settings
+        oldest = self._oldest()
         pipe = self._client.pipeline(transaction=False)
         queue: Callable[..., Any] = pipe.execute_command
         for camera_id in cameras:
-            oldest = self._oldest_ms(settings.frames_keep_s)
-            queue("XTRIM", self._key("frames", camera_id), "MINID", oldest)
-        queue("XTRIM", self._key("alerts"), "MINID", self._oldest_ms(settings.alerts_keep_s))
-        oldest = self._oldest_ms(settings.compliance_keep_s)
-        queue("XTRIM", self._key("compliance"), "MINID", oldest)
+            queue("XTRIM", self._key("frames", camera_id), "MINID", oldest["frames"])
+        queue("XTRIM", self._key("alerts"), "MINID", oldest["alerts"])
+        queue("XTRIM", self._key("compliance"), "MINID", oldest["compliance"])
         for reply in pipe.execute(raise_on_error=False):
             if isinstance(reply, redis.RedisError) and not broker.is_about_one_key(reply):
                 raise reply
@@ -98,18 +102,50 @@ class RedisWriter:
         """The end."""
         self._client.close()
 
-    def _queue_entry(self, queue: Callable[..., Any], event: Event) -> None:
+    def _learn_script(self) -> None:
+        """Load the script that appends; say once where it may not be used."""
+        self._script = append.prepare(self._client, self._key("marks", "probe"))
+        if self._script is None and not self._told_of_script:
+            self._told_of_script = True
+            log.warning(
+                "Redis at %s does not let this user run scripts, so an event that is sent again "
+                "after a lost answer comes twice; grant it %s",
+                self._settings.address,
+                broker.COMMANDS,
+            )
+
+    def _queue_events(self, queue: Callable[..., Any], events: Sequence[Event]) -> int:
+        """Queue the appending of events, if any; how many commands that takes."""
+        if not events:
+            return 0
+        keys = [self._stream_key(event) for event in events]
+        oldest = self._oldest()
+        ids = [oldest[event.stream] for event in events]
+        if self._script is not None:
+            runs = [self._key("marks", event.event_id.partition(":")[0]) for event in events]
+            queue("EVALSHA", self._script, *append.arguments(events, keys, runs, ids))
+            return 1
+        for event, key, oldest_ms in zip(events, keys, ids, strict=True):
+            entry = ("type", event.type, "event", event.document)
+            queue("XADD", key, "MINID", "~", oldest_ms, "*", *entry)
+        return len(events)
+
+    def _refusals(self, events: Sequence[Event], replies: Sequence[Any]) -> list[Exception | None]:
+        if self._script is None or not events:
+            return [_refusal(reply) for reply in replies]
+        [of_script] = replies
+        if isinstance(of_script, Exception):
+            return [append.refusal_of(of_script)] * len(events)
+        return [append.refusal_of(reply) for reply in of_script]
+
+    def _oldest(self) -> Mapping[Stream, int]:
+        """The age limit of each kind of stream, as an entry id."""
         settings = self._settings
-        match event.stream:
-            case "frames":
-                keep_s = settings.frames_keep_s
-            case "alerts":
-                keep_s = settings.alerts_keep_s
-            case "compliance":
-                keep_s = settings.compliance_keep_s
-        key, oldest = self._stream_key(event), self._oldest_ms(keep_s)
-        entry = ("type", event.type, "event", event.document)
-        queue("XADD", key, "MINID", "~", oldest, "*", *entry)
+        return {
+            "frames": self._oldest_ms(settings.frames_keep_s),
+            "alerts": self._oldest_ms(settings.alerts_keep_s),
+            "compliance": self._oldest_ms(settings.compliance_keep_s),
+        }
 
     def _watch_key(self, key: str, refusal: Exception | None) -> None:
         """Say once that a key cannot be written to, and once that it can again."""
@@ -137,3 +173,7 @@ class RedisWriter:
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._settings.prefix, *parts))
+
+
+def _refusal(reply: Any) -> Exception | None:
+    return reply if isinstance(reply, Exception) else None
