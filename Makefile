@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SECONDS ?=
 
-.PHONY: demo test check bench panels clean
+.PHONY: demo test check bench chaos panels clean
 
 demo: $(VENV)/.demo
 	$(BIN)/maskwatch demo $(if $(SECONDS),--seconds $(SECONDS))
@@ -19,6 +19,12 @@ check: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/maskwatch bench $(BENCH)
+
+# SECONDS=40 a part by chance (SEED=7 repeats one) · ONLY=redis_killed · SOAK=1800 a fault a minute
+chaos: $(VENV)/.test
+	PYTHONPATH=tests $(BIN)/python -m service.chaos $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(SOAK),--seconds $(SOAK) --every 60) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(ONLY),--only $(ONLY)) $(CHAOS)
 
 panels: $(VENV)/.test
 	$(BIN)/python tests/panels.py

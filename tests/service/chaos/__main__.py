@@ -7,9 +7,12 @@ own; most of a fault is waiting. With ``--seconds`` one rig takes faults by chan
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
-import os
+import queue
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +24,9 @@ from types import FrameType
 from service.chaos.cell import Prover, Row
 from service.chaos.fault import Cell
 from service.chaos.faults import BY_NAME, FAULTS
+from service.chaos.kills import TIMES, kills
 from service.chaos.rig import Plan, rig
+from service.rtsp_server import missing
 
 Task = tuple[str, Cell]
 
@@ -42,16 +47,22 @@ def matrix(only: Sequence[str]) -> list[Task]:
     ]
 
 
-def by_chance(only: Sequence[str], seed: int) -> Iterator[Task]:
-    """Short faults, for ever, the same for the same seed."""
+def by_chance(only: Sequence[str], seed: int, *, one_life: bool = False) -> Iterator[Task]:
+    """Short faults, for ever, the same for the same seed; ``one_life``: none ends the worker."""
     chance = random.Random(seed)
-    tasks = [task for task in matrix(only) if task[1] != LONGEST_PART]
+    tasks = [
+        (name, cell)
+        for name, cell in matrix(only)
+        if cell != LONGEST_PART and not (one_life and (BY_NAME[name].new_life or cell == "start"))
+    ]
     while True:
         yield from chance.sample(tasks, len(tasks))
 
 
-def lane(tasks: Iterator[Task], server: str, until_s: float | None) -> Iterator[Row]:
-    """One rig, and what came of each task, as it comes."""
+def lane(
+    tasks: Iterator[Task], server: str, until_s: float | None = None, every_s: float = 0.0
+) -> Iterator[Row]:
+    """One rig, and what came of each task, as it comes; one begins every so often at most."""
     try:
         with rig(Plan(server=server)) as running:
             prover = Prover(running)
@@ -59,7 +70,9 @@ def lane(tasks: Iterator[Task], server: str, until_s: float | None) -> Iterator[
             for name, cell in tasks:
                 if until_s is not None and time.monotonic() > until_s:
                     break
+                next_s = time.monotonic() + every_s
                 yield prover.run(BY_NAME[name], cell)
+                time.sleep(max(0.0, min(next_s, until_s or next_s) - time.monotonic()))
             wrong = prover.finish()
     except RuntimeError as error:
         wrong = [str(error)]
@@ -67,37 +80,34 @@ def lane(tasks: Iterator[Task], server: str, until_s: float | None) -> Iterator[
         yield Row(SETUP, "end", unexplained=wrong)
 
 
-def whole(only: Sequence[str], lanes: int, server: str) -> Iterator[Row]:
-    """The matrix, shared out; a process for each share."""
-    tasks = matrix(only)
+def whole(only: Sequence[str], lanes: int, server: str, times: int) -> Iterator[Row]:
+    """The matrix, shared out, and beside it the kills; a process for each share."""
+    tasks, servers = matrix(only), itertools.cycle(server.split(","))
     lanes = min(lanes, len(tasks))
-    children = []
-    for number in range(lanes):
-        share = [":".join(task) for task in tasks[number::lanes]]
-        servers = server.split(",")
-        words = ["--lane", *share, "--server", servers[number % len(servers)]]
-        children.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "service.chaos", *words],
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,  # Ctrl-C is for us, and we pass it on once
-            )
+    shares = [["--lane", *map(":".join, tasks[number::lanes])] for number in range(lanes)]
+    if times:
+        shares.append(["--kills", str(times)])
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "service.chaos", *share, "--server", next(servers), "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us, and we pass it on
         )
+        for share in shares
+    ]
     try:
         yield from _merged(children)
     finally:
         for child in children:
             if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
+                child.terminate()
         for child in children:
             child.wait()
 
 
 def _merged(children: Sequence[subprocess.Popen[str]]) -> Iterator[Row]:
     """The rows of all, as they come."""
-    import queue
-
     rows: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
 
     def listen(child: subprocess.Popen[str]) -> None:
@@ -143,17 +153,21 @@ def _figures(rows: Sequence[Row]) -> None:
     """How quickly faults were told, and were over."""
     for part in ("camera", "redis", "disk", "worker"):
         of_part = [row for row in rows if row.fault in BY_NAME and BY_NAME[row.fault].part == part]
-        told = sorted(row.told_s for row in of_part if row.told_s is not None)
-        back = sorted(row.back_s for row in of_part if row.back_s is not None)
-        for word, times in (("told", told), ("back", back)):
-            if times:
-                print(
-                    f"{part} faults {word} within {times[len(times) // 2]:.1f} s (median), "
-                    f"{times[-1]:.1f} s (longest), {len(times)} times"
-                )
+        _times(f"{part} faults told within", [row.told_s for row in of_part])
+        _times(f"{part} faults over within", [row.back_s for row in of_part])
+    _times("started after a kill within", [row.start_s for row in rows])
 
 
-def _on_term(_number: int, _frame: FrameType | None) -> None:
+def _times(text: str, times: Sequence[float | None]) -> None:
+    known = sorted(seconds for seconds in times if seconds is not None)
+    if known:
+        middle = known[len(known) // 2]
+        print(f"{text} {middle:.1f} s (median), {known[-1]:.1f} s (longest), {len(known)} times")
+
+
+def _on_signal(_number: int, _frame: FrameType | None) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # once is enough; now all is cleared away
     raise KeyboardInterrupt
 
 
@@ -162,40 +176,59 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, help="faults by chance, for so long")
     parser.add_argument("--seed", type=int, help="of chance; one that was printed repeats a run")
+    parser.add_argument("--every", type=float, default=0.0, help="a fault every so many seconds")
     parser.add_argument(
-        "--only", default="", help="with commas: faults, fault:time, times (2s) or parts (redis)"
+        "--only", default="", help="with commas: faults, fault:time, times (2s), parts (redis)"
     )
     parser.add_argument("--lanes", type=int, default=4, help="rigs that work at the same time")
+    parser.add_argument("--kills", type=int, help="this many kills at chance alone")
     parser.add_argument("--server", default="valkey,redis", help="which, in turn: valkey, redis")
     parser.add_argument("--lane", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def main() -> int:
-    """Run what is asked for; 0 where nothing is wrong."""
-    signal.signal(signal.SIGTERM, _on_term)
-    signal.signal(signal.SIGINT, _on_term)
-    asked = arguments()
+def rows_of(asked: argparse.Namespace) -> Iterator[Row]:
+    """What is asked for."""
     only = [name for name in asked.only.split(",") if name]
+    seed = random.SystemRandom().randrange(10_000) if asked.seed is None else asked.seed
+    one_server = asked.server.split(",")[seed % len(asked.server.split(","))]
     if asked.lane is not None:
         tasks: list[Task] = [tuple(task.split(":")) for task in asked.lane]  # type: ignore[misc]
-        for row in lane(iter(tasks), asked.server, None):
-            print(row.to_json(), flush=True)
-        return 0
-    if not matrix(only):
+        return lane(iter(tasks), asked.server)
+    if asked.kills is not None:
+        return kills(asked.kills, seed, one_server)
+    if asked.seconds is None:
+        return whole(only, asked.lanes, asked.server, 0 if only else TIMES)
+    print(f"seed {seed}")
+    tasks_by_chance = by_chance(only, seed, one_life=asked.every > 0)
+    return lane(tasks_by_chance, one_server, time.monotonic() + asked.seconds, asked.every)
+
+
+def main() -> int:
+    """Run what is asked for; 0 where nothing is wrong, 2 where nothing can be run."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _on_signal)
+    asked = arguments()
+    if remedy := missing():
+        print(f"no RTSP server: {remedy}", file=sys.stderr)
+        return 2
+    if "redis" in asked.server and shutil.which("redis-server") is None:
+        print(
+            "redis-server is missing: apt install redis-server; or SERVER=valkey", file=sys.stderr
+        )
+        return 2
+    if not matrix(asked.only.split(",") if asked.only else ()):
         print(f"no such fault; there are {', '.join(BY_NAME)}", file=sys.stderr)
         return 2
-    if asked.seconds is not None:
-        seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(10_000)
-        print(f"seed {seed}")
-        server = asked.server.split(",")[seed % len(asked.server.split(","))]
-        until_s = time.monotonic() + asked.seconds
-        rows = lane(by_chance(only, seed), server, until_s)
-    else:
-        rows = whole(only, asked.lanes, asked.server)
+    rows = rows_of(asked)
+    if asked.json:
+        with contextlib.suppress(KeyboardInterrupt):
+            for row in rows:
+                print(row.to_json(), flush=True)
+        return 0
     return 0 if report(rows) else 1
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     sys.exit(main())

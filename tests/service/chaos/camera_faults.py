@@ -8,7 +8,7 @@ from typing import Any
 
 from service.chaos.clips import View
 from service.chaos.fault import NEVER_S, Fault, Inflict, Metric, repeatedly
-from service.chaos.rig import READ_TIMEOUT_S, Rig
+from service.chaos.rig import COVERED_S, FROZEN_S, READ_TIMEOUT_S, Rig
 from service.chaos.tcp_proxy import Network
 
 CAP_S = 15.0
@@ -16,6 +16,9 @@ CAP_S = 15.0
 
 HOPELESS_CAP_S = 60.0
 """The same after a wrong password."""
+
+STEADY_S = 11.0
+"""A connection that held for so long has the worker begin its back-off anew."""
 
 SILENT_S = 2 * READ_TIMEOUT_S + 1.0
 """A silence that is shorter may end before anybody counts it as one."""
@@ -96,6 +99,7 @@ def _blind(name: str, does: str, inflict: Inflict, *reasons: str, **more: Any) -
             "reason": set(reasons),
         },
         "cap_s": CAP_S,
+        "rest_s": STEADY_S,
     }
     return Fault(name, "camera", does, inflict, **(plain | more))
 
@@ -161,6 +165,32 @@ CAMERA_FAULTS: tuple[Fault, ...] = (
         cap_s=HOPELESS_CAP_S,
     ),
     _blind("camera_path", "the camera has no stream on its path", replaced(None), "not_found"),
+    _blind(
+        "camera_covered",
+        "the camera shows nothing but black",
+        replaced("black"),
+        "covered",
+        shows_after_s=COVERED_S + 3.0,
+        worker="watches on, and sees at once when there is something to see",
+    ),
+    _blind(
+        "camera_still",
+        "the camera sends the same picture over and over",
+        replaced("still"),
+        "frozen",
+        consumer="`camera` up with `frozen`, a warning; once it moves again, `gap`",
+        operator="`camera hall: up, frozen`, once",
+        worker="watches on; the time counts as blind in the rates of compliance",
+        alert="MaskwatchCameraFrozen",
+        log="camera hall: up, frozen",
+        event={
+            "schema": "maskwatch.camera/1",
+            "camera_id": "hall",
+            "state": "up",
+            "reason": "frozen",
+        },
+        shows_after_s=FROZEN_S + 3.0,
+    ),
     _blind(
         "camera_size",
         "a camera of another picture size comes in its place",

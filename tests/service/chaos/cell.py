@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import threading
@@ -43,6 +44,7 @@ class Row:
     Attributes:
         told_s: from its begin to the first sign of it.
         back_s: from its end until all is well.
+        start_s: how long the start took that came after it, where that is in question.
         lost: events lost though they should not be.
         given_up: events lost, and told, as this fault is meant to.
         repeats: entries that de-duplication has to catch.
@@ -53,6 +55,7 @@ class Row:
     cell: str
     told_s: float | None = None
     back_s: float | None = None
+    start_s: float | None = None
     lost: int = 0
     given_up: int = 0
     repeats: int = 0
@@ -69,6 +72,8 @@ class Row:
             f"{self.fault:<28} {self.cell:<7} {'ok ' if fine else 'BAD'} told {shown(self.told_s)}"
             f"  back {shown(self.back_s)}  repeats {self.repeats}"
         )
+        if self.start_s is not None:
+            told += f"  started in {self.start_s:.1f} s"
         if self.given_up:
             told += f"  given up and told {self.given_up}"
         for sentence in [*self.duplicates, *self.unexplained]:
@@ -82,6 +87,15 @@ class Row:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How much had come at a moment: alerts, events told to be lost, repetitions."""
+
+    alerts: int
+    lost: int
+    repeats: int
+
+
 class Prover:
     """Runs faults on a rig, one after the other, and proves after each that all is well."""
 
@@ -90,39 +104,40 @@ class Prover:
         self.ledger = Ledger()
         self._steady: tuple[int, Usage] | None = None
         self._complained: set[str] = set()
+        self._well_s = 0.0
 
     def begin(self) -> None:
         """Start the worker, and wait until all is well."""
         self.rig.worker.start()
-        trouble = self._await_well(time.time(), 30.0)
+        trouble = self.await_well(time.time(), 30.0)
         if trouble:
             raise RuntimeError(f"the rig does not come up: {trouble}")
 
-    def run(self, fault: Fault, cell: Cell) -> Row:
-        """Do it, undo it, prove."""
+    def run(self, fault: Fault, cell: Cell, *, rested: bool = True) -> Row:
+        """Do it, undo it, prove; ``rested`` False: without the pause before some faults."""
         rig, row = self.rig, Row(fault.name, cell)
         if cell == "start" and rig.worker.alive:
             rig.worker.stop()
-        self.ledger.read(rig.store.admin)
-        alerts, lost, repeats = len(self.ledger.alerts), self._lost(), self.ledger.repeats
-        said = rig.worker.log_size()
+        if rested and cell != "start":
+            time.sleep(max(0.0, self._well_s + fault.rest_s - time.monotonic()))
+        before, said = self.mark(), rig.worker.log_size()
         begun_s = time.monotonic()
         try:
             with Watch(rig.worker) as watch, self._telling(fault, said, watch, begun_s, row):
                 self._inflict(fault, cell)
                 ended_s, ended = time.monotonic(), time.time()
-                trouble = self._await_well(ended, fault.cap_s + SLACK_S)
+                trouble = self.await_well(ended, fault.cap_s + SLACK_S)
                 row.back_s = None if trouble else time.monotonic() - ended_s
             if trouble:
                 row.unexplained.append(f"{fault.cap_s + SLACK_S:g} s after its end: {trouble}")
-                self._await_well(ended, 60.0)
+                self.await_well(ended, 60.0)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is to be told in the row)
             row.unexplained.append(f"{type(error).__name__}: {error}")
             self._revive()
-        self._prove(row, fault, lost, repeats)
+        self.prove(row, fault, before)
         shows = HELD_S[cell] >= fault.shows_after_s
         if shows:
-            row.unexplained += self._unseen(fault, said, watch, alerts)
+            row.unexplained += self._unseen(fault, said, watch, before.alerts)
         return row
 
     def finish(self) -> list[str]:
@@ -166,15 +181,16 @@ class Prover:
         if not self.rig.worker.alive:
             with contextlib.suppress(RuntimeError):
                 self.rig.worker.start()
-        self._await_well(time.time(), 60.0)
+        self.await_well(time.time(), 60.0)
 
-    def _await_well(self, since: float, limit_s: float) -> str:
+    def await_well(self, since: float, limit_s: float) -> str:
         """Wait until all is well; what is not after the limit, or nothing."""
         ends_s = time.monotonic() + limit_s
         while trouble := self._trouble(since):
             if time.monotonic() > ends_s:
                 return trouble
             time.sleep(0.1)
+        self._well_s = time.monotonic()
         return ""
 
     def _trouble(self, since: float) -> str:
@@ -243,30 +259,39 @@ class Prover:
 
     # -- the proof
 
-    def _prove(self, row: Row, fault: Fault, lost: int, repeats: int) -> None:
+    def mark(self) -> Mark:
+        """What has come so far, for ``prove`` to compare with."""
+        self.ledger.read(self.rig.store.admin)
+        return Mark(len(self.ledger.alerts), self._lost(), self.ledger.repeats)
+
+    def prove(self, row: Row, fault: Fault | None, before: Mark) -> None:
+        """Enter into the row whatever is wrong with what came since then."""
         ledger = self.ledger
         row.unexplained += self._unbalanced()
-        self._await_losses_told()
-        row.repeats = ledger.repeats - repeats
+        unaccounted = self._unaccounted()
+        row.repeats = ledger.repeats - before.repeats
         row.duplicates += self._news(ledger.duplicates)
-        row.unexplained += self._news([*ledger.missing(), *ledger.disorder])
-        for camera in CAMERAS:
-            blind = ledger.unwatched(camera, limit_s=BLIND_LIMIT_S, slack_s=BLIND_SLACK_S)
-            row.unexplained += self._news(blind)
-        given_up = self._lost() - lost
-        if fault.loses:
+        row.unexplained += self._news([*unaccounted, *ledger.disorder])
+        given_up = self._lost() - before.lost
+        if fault and fault.loses:
             row.given_up = given_up
         else:
             row.lost = given_up
         row.unexplained += self._grown(row)
 
-    def _await_losses_told(self) -> None:
-        """A loss is told within seconds, so a hole may have to wait for its explanation."""
+    def _unaccounted(self) -> list[str]:
+        """Holes and blind times that nothing explains; both are told a little later."""
         ends_s = time.monotonic() + TELL_S
-        self.ledger.read(self.rig.store.admin)
-        while self._fresh(self.ledger.missing()) and time.monotonic() < ends_s:
-            time.sleep(0.5)
+        while True:
             self.ledger.read(self.rig.store.admin)
+            blind = (
+                self.ledger.unwatched(camera, limit_s=BLIND_LIMIT_S, slack_s=BLIND_SLACK_S)
+                for camera in CAMERAS
+            )
+            found = self._fresh([*self.ledger.missing(), *itertools.chain(*blind)])
+            if not found or time.monotonic() > ends_s:
+                return found
+            time.sleep(0.3)
 
     def _lost(self) -> int:
         return sum(self.ledger.lost.values())

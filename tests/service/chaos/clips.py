@@ -28,14 +28,12 @@ def clip(
 ) -> Path:
     """A clip of people walking, of nothing, or of people who stand like a photograph."""
     scene = Scene(width, height, FPS, 3, 5)
-    options = {"preset": "ultrafast", "crf": "28"} if codec == "libx264" else {}
-    if codec == "libx265":
-        options = {"preset": "ultrafast", "x265-params": "log-level=none"}
+    options = {"preset": "ultrafast", "qp": "28"} if codec == "libx264" else {}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS, options=options)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.gop_size = FPS
+        stream.gop_size = 1 if view == "still" else FPS
         stream.max_b_frames = 0
         for index in range(length_s * FPS):
             frame = av.VideoFrame.from_ndarray(_picture(scene, view, index), format="bgr24")

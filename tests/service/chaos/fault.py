@@ -31,11 +31,9 @@ class Metric:
     does: Literal["falls to 0", "rises"]
 
     def __str__(self) -> str:
-        """For the page: the name, and the label that differs from series to series."""
-        name, _, labels = self.series[0].partition("{")
-        reasons = [series.rpartition('reason="')[2].rstrip('"}') for series in self.series]
-        of = ", ".join(f"`{reason}`" for reason in reasons) if "reason=" in labels else ""
-        return f"`{name}` {f'of {of} ' if of else ''}{self.does}"
+        """For the page: its name, and its labels where there is only one."""
+        name = self.series[0] if len(self.series) == 1 else self.series[0].partition("{")[0]
+        return f"`{name}` {self.does}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,7 @@ class Fault:
         metric: what shows it.
         event: fields of the event that tells of it; a set holds any of several values.
         shows_after_s: a shorter one may pass unseen, and has to leave no trace then.
+        rest_s: all has to be well for so long before, so that no back-off is left from earlier.
         loses: reason of the losses that are right here; none are otherwise.
         cells: when it can happen.
         new_life: it ends the process, so another run goes on.
@@ -71,6 +70,7 @@ class Fault:
     metric: Metric | None = None
     event: dict[str, Any] | None = None
     shows_after_s: float = 0.0
+    rest_s: float = 0.0
     loses: str | None = None
     cells: tuple[Cell, ...] = CELLS
     new_life: bool = False

@@ -224,7 +224,14 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         shows_after_s=NEVER_S,
     ),
     _away("redis_cut", "connections to Redis are reset", wired(refuse=True), GONE),
-    _away("redis_flapping", "the connection to Redis is reset every 0.2 s", flapping, GONE),
+    _away(
+        "redis_flapping",
+        "the connection to Redis is reset every 0.2 s",
+        flapping,
+        GONE,
+        consumer="everything, some of it late",
+        metric=None,  # it falls, but for less time than lies between two looks
+    ),
     _away(
         "redis_silent",
         "the network to Redis swallows everything",

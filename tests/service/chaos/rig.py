@@ -36,6 +36,8 @@ USER, PASSWORD = "viewer", "pa55 w@rd/%"
 CAMERAS = ("hall", "gate", "tape")
 DISK_MB = 96
 READ_TIMEOUT_S = 2.0
+COVERED_S = 2.0
+FROZEN_S = 3.0
 
 CONFIGURATION = """
 [worker]
@@ -45,6 +47,8 @@ state_dir = "{state}"
 analyse_fps = 5
 open_timeout_s = {timeout}
 read_timeout_s = {timeout}
+covered_after_s = {covered}
+frozen_after_s = {frozen}
 {defaults}
 [cameras.hall]
 url = "{hall}"
@@ -267,6 +271,8 @@ def rig(plan: Plan | None = None) -> Iterator[Rig]:
         text = CONFIGURATION.format(
             state=disk.folder / "worker",
             timeout=READ_TIMEOUT_S,
+            covered=COVERED_S,
+            frozen=FROZEN_S,
             hall=f"rtsp://127.0.0.1:{hall.port}/hall",
             gate=server.url("gate"),
             tape=tape,

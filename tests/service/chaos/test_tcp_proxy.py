@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,10 +43,13 @@ def client(proxy: TcpProxy) -> Iterator[socket.socket]:
 
 def answer(end: socket.socket, size: int, wait_s: float = 5.0) -> bytes:
     """So many bytes, or what came before the time was over or the connection closed."""
-    end.settimeout(wait_s)
-    got = b""
+    ends_s, got = time.monotonic() + wait_s, b""
     with contextlib.suppress(TimeoutError):
-        while len(got) < size and (data := end.recv(size - len(got))):
+        while len(got) < size and (left_s := ends_s - time.monotonic()) > 0:
+            end.settimeout(left_s)
+            data = end.recv(size - len(got))
+            if not data:
+                break
             got += data
     return got
 
