@@ -36,6 +36,7 @@ LOSSES: tuple[LossReason, ...] = get_args(LossReason)
 STATES: tuple[CameraState, ...] = get_args(CameraState)
 UNKNOWNS: tuple[UnknownReason, ...] = get_args(UnknownReason)
 KINDS: tuple[ViolationKind, ...] = get_args(ViolationKind)
+RELOADS = ("applied", "refused")
 SPOOL_FAULTS: tuple[FaultReason, ...] = get_args(FaultReason)
 
 
@@ -52,7 +53,6 @@ class Disk(Protocol):
 
     used_bytes: int
     limit_bytes: int
-RELOADS = ("applied", "refused")
 
 
 class Metrics:
@@ -61,8 +61,6 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"maskwatch_{name}", text, labels, registry=registry)
@@ -210,6 +208,8 @@ class Metrics:
 
     def _begin(self) -> None:
         """Make the children whose labels are known, so that the first increase is one."""
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
         self.build_info.labels(__version__).set(1)
         for kind in EVENT_TYPES:
             self.events_created.labels(kind)
