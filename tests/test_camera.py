@@ -13,7 +13,7 @@ from worker.camera import CameraRun
 from worker.config import Camera
 from worker.metrics import Metrics
 from worker.output.compliance import Compliance
-from worker.records import CameraState, CameraStatus
+from worker.records import CameraState, CameraStatus, Gap
 
 
 class OpenPipeline:
@@ -39,8 +39,11 @@ class OpenPipeline:
 class Told:
     """An event maker that makes nothing."""
 
-    def __getattr__(self, _: str) -> Any:
-        return lambda *_args, **_keys: None
+    def __init__(self) -> None:
+        self.made: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **_keys: self.made.append((name, *arguments))
 
 
 class Rig:
@@ -52,12 +55,12 @@ class Rig:
             {"all": ["hall"]}, period_s=60, min_persons=1, now_s=time.monotonic(), now=0.0
         )
         self.ready: list[CameraRun] = []
-        told: Any = Told()
+        self.told: Any = Told()
         self.run = CameraRun(
             "hall",
             Camera(url="rtsp://192.0.2.1/x", **camera),
             self.pipeline,
-            told,
+            self.told,
             compliance=self.compliance,
             metrics=Metrics().add_camera("hall"),
             on_ready=self.ready.append,
@@ -66,6 +69,11 @@ class Rig:
     def become(self, state: CameraState) -> None:
         reason: Any = "timeout" if state == "down" else None
         self.run.status(CameraStatus("hall", state, time.time(), reason))
+        self.run.tell_changes()
+
+    def freeze(self) -> None:
+        """Its picture stands still since ten seconds."""
+        self.run.status(CameraStatus("hall", "up", time.time() - 10, "frozen"))
         self.run.tell_changes()
 
     def put(self, at_s: float) -> None:
@@ -127,6 +135,30 @@ def test_states_reach_compliance_at_once() -> None:
     later_s = time.monotonic() + 60
     before = rig.compliance.now("all", later_s, 60.0).blind_s
     assert rig.compliance.now("all", later_s + 60, 120.0).blind_s == before
+
+
+def test_a_frozen_camera_is_up_and_sees_nobody() -> None:
+    """What is open ends, and compliance counts it as blind since its picture stands."""
+    rig = Rig()
+    rig.become("up")
+    begin_s = time.monotonic()
+    rig.freeze()
+    assert rig.pipeline.calls == ["camera_down"]
+    assert rig.run.condition.state == "up"
+    blind_s = rig.compliance.now("all", begin_s + 60, 60.0).blind_s
+    assert blind_s == pytest.approx(60.0, abs=1.0)  # the period began with the test
+
+
+def test_a_gap_is_told_after_the_return() -> None:
+    """First that the camera sees again, then what it missed; both in order with all others."""
+    rig = Rig()
+    rig.run.status(CameraStatus("hall", "down", 100.0, "stalled"))
+    rig.run.status(CameraStatus("hall", "up", 160.0))
+    rig.run.gap(Gap("hall", 100.0, 160.0, "stalled"))
+    assert rig.run.tell_changes()
+    names = [made[0] for made in rig.told.made]
+    assert names == ["camera", "camera", "gap"]
+    assert rig.told.made[-1] == ("gap", "hall", 100.0, 160.0, "stalled")
 
 
 def test_ends_and_frames_never_meet() -> None:

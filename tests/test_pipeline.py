@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -243,3 +244,16 @@ def test_persons_are_counted_in_their_zones() -> None:
         rig.pass_through(still, n / 5)
     for period in rig.compliance.flush(110.0, 1_700_000_010.0):
         assert period.persons == {"with_mask": 2 if period.zone == "all" else 1}
+
+
+def test_a_frozen_frame_is_told_and_not_looked_at() -> None:
+    """Its event says so little as that nothing changed; who was in the picture may be gone."""
+    rig = Rig([face(100, 60, 48)])
+    rig.pass_through(noise(), 0.0)
+    looks = rig.detector.calls
+    frozen = dataclasses.replace(frame(noise(), 200.0), frozen=True)
+    rig.pipeline.finish(rig.pipeline.begin(frozen))
+    assert rig.detector.calls == looks
+    event = rig.documents()[-1]
+    assert (event["detection"], event["faces"]) == ("unchanged", [])
+    assert rig.pass_through(noise(seed=1), 201.0)["detection"] == "ran"

@@ -112,3 +112,38 @@ def test_a_file_without_stamps_uses_its_rate() -> None:
     arrivals = [0.001 * index for index in range(250)]
     chosen = due(Cadence(5, live=False, nominal_fps=25), [None] * 250, arrivals)
     assert chosen == list(range(0, 250, 5))
+
+
+def test_stamps_that_jump_or_stand_are_told_for_a_minute() -> None:
+    """Of a live stream; jitter, losses and a burst after a stall are no faults."""
+    cadence = Cadence(5, live=True)
+    for n in range(100):
+        cadence.due(n / 25, n / 25)
+    assert not cadence.disturbed
+    cadence.due(0.0, 4.0)
+    assert cadence.disturbed
+    for n in range(1, 2_000):
+        cadence.due(n / 25, 4.0 + n / 25)
+    assert not cadence.disturbed
+    for n in range(10):
+        cadence.due(100.0, 84.0 + n / 25)
+    assert cadence.disturbed
+
+
+def test_what_a_network_does_is_no_fault_of_the_clock() -> None:
+    """Ten seconds of silence, of which a camera sends the last two at once."""
+    cadence = Cadence(5, live=True)
+    for n in range(100):
+        cadence.due(n / 25, n / 25)
+    cadence.due(4.0, 14.0)
+    for n in range(50):
+        cadence.due(12.0 + n / 25, 14.0)
+    assert not cadence.disturbed
+
+
+def test_a_recording_that_was_cut_is_no_fault() -> None:
+    """Stamps of a file may go back."""
+    cadence = Cadence(5, live=False)
+    for stamp in (0.0, 0.2, 9.0, 0.0, 0.2):
+        cadence.due(stamp, 0.0)
+    assert not cadence.disturbed

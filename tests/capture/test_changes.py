@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from capture.clips import make_clip
-from capture.watch import watching
+from capture.watch import played, watching
 
 SHORT_S = 0.1
 
@@ -64,3 +64,40 @@ def test_the_codec_changes_within_a_connection(address: str) -> None:
     with watching(url=address, read_timeout_s=1, analyse_fps=5) as watch:
         watch.until(lambda: bool(watch.frames) and watch.frames[-1].picture.width == 640)
     assert watch.states[:4] == ["connecting", "up", "down: undecodable", "up"]
+
+
+def test_parameter_sets_change_within_a_file(tmp_path: Path) -> None:
+    """Profile, frame rate, keyframe interval and size change at a cut, and no frame is lost."""
+    parts = [
+        make_clip(tmp_path / "a.h264", seconds=1, profile="baseline"),
+        make_clip(tmp_path / "b.h264", seconds=1, profile="high", gop=5, crf=35),
+        make_clip(tmp_path / "c.h264", seconds=1, size=(640, 360), fps=10),
+    ]
+    whole = tmp_path / "whole.h264"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    watch = played(url=str(whole), analyse_fps=60)
+    assert watch.numbers == [*range(25), *range(25), *range(10)]
+    assert [frame.picture.width for frame in watch.frames] == [320] * 50 + [640] * 10
+    assert watch.states == ["connecting", "up", "ended"]
+
+
+@pytest.mark.parametrize("codec", ["libx265", "mjpeg"])
+def test_a_file_that_goes_on_in_another_codec(tmp_path: Path, codec: str) -> None:
+    """What cannot be followed is told: the file ends too soon, and is not begun again."""
+    first = make_clip(tmp_path / "a.ts", seconds=1)
+    second = make_clip(tmp_path / "b.ts", codec=codec, seconds=6, output_ts_offset=1)
+    both = tmp_path / "both.ts"
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    watch = played(url=str(both))
+    assert watch.states == ["connecting", "up", "ended: undecodable"]
+    assert "too soon" in watch.statuses[-1].detail
+
+
+def test_a_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    """Its header promises more than it holds."""
+    whole = make_clip(tmp_path / "whole.mkv", seconds=8).read_bytes()
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole[: len(whole) // 2])
+    watch = played(url=str(cut))
+    assert watch.states == ["connecting", "up", "ended: undecodable"]
+    assert watch.frames

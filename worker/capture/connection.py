@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Self, TypeVar
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from worker.capture import demo
 from worker.capture.cadence import Cadence
 from worker.capture.clock import Clock, Moment
 from worker.capture.faults import ALMOST, Phase, camera_error
+from worker.capture.target import BOUNDS, target_of, video_of
 from worker.config import Camera
-from worker.errors import CameraError, ConfigError
+from worker.errors import CameraError
 
 Opener = Callable[..., InputContainer]
+
+MAX_PACKET_BYTES = 64 << 20
+"""A frame of 8K in JPEG takes a third of it; what is larger is damage."""
+
+MISSING_S = 2.0
+"""A file whose pictures end so much before their time was not played to its end."""
 
 KEYFRAME_WAIT_S = 30.0
 """Longest time without any keyframe: cameras with "smart" codecs send one in 10 to 20 s."""
 
 RECOVER_S = 5.0
 """Longest time that frames count as smeared after damage, where no keyframe ends it before."""
-
-PROTOCOLS = {
-    "rtsp": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
-    "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
-    "http": "http,https,httpproxy,tcp,tls,crypto",
-    "https": "http,https,httpproxy,tcp,tls,crypto",
-    "file": "file",
-}
-"""What a source may lead on to: a playlist from the network never reads a local file."""
 
 UNSTAMPED = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})
 """Containers without time stamps; FFmpeg invents 25 a second."""
@@ -71,7 +66,8 @@ class Connection:
         clock: wall and monotonic time.
         opener: ``av.open`` or its like.
         guard_reads: bound each read as a whole as well. Costs the GIL several times a network
-            packet, which slows all cameras down, so it is only for one that hung before.
+            packet, which slows all cameras down, so it is only for one that hung before. HTTP
+            has it always: reads are few there, and one part without an end would fill memory.
         pause: sleeps for so many seconds; True when it is time to stop.
         beat: called before anything that may hang.
         on_packet: hears of every packet of the video, and of the monotonic time it came.
@@ -159,8 +155,9 @@ class Connection:
     def _open(self, opener: Opener, *, guard_reads: bool) -> InputContainer:
         """Open the source; the time-outs of FFmpeg and of PyAV each cover what the other lacks."""
         camera = self._camera
-        target, options = self._target()
-        read_s = camera.read_timeout_s if guard_reads else None
+        target, options = target_of(camera)
+        guarded = guard_reads or camera.scheme in {"http", "https"}
+        read_s = camera.read_timeout_s if guarded else None
         return self._call(
             "open",
             lambda: opener(
@@ -170,43 +167,6 @@ class Connection:
                 **options,
             ),
         )
-
-    def _target(self) -> tuple[Any, dict[str, Any]]:
-        """What to give to ``av.open``, and its keywords."""
-        camera, scheme = self._camera, self._camera.scheme
-        if scheme == "demo":
-            return self._demo(), {"format": demo.FORMAT, "options": demo.OPTIONS}
-        if scheme == "device":
-            return camera.url, {"format": "v4l2"}
-        if scheme not in PROTOCOLS:
-            raise CameraError(
-                "unsupported",
-                f"{camera.address} has the scheme {scheme!r}; use rtsp, rtsps, http, https, "
-                "a video file or a device",
-            )
-        options = {"protocol_whitelist": PROTOCOLS[scheme]}
-        if scheme == "file":
-            url = camera.url
-            path = unquote(urlsplit(url).path) if "://" in url else url
-            # With the prefix a name is a name: "concat:" or "pipe:" in it is no protocol.
-            return f"file:{Path(path)}", {"options": options}
-        options["timeout"] = str(round(camera.read_timeout_s * 1e6))
-        if scheme in {"rtsp", "rtsps"}:
-            transport = "tcp" if scheme == "rtsps" else camera.rtsp_transport
-            # Without a rate to guess, the first frame comes 0.8 s sooner.
-            options |= {
-                "rtsp_transport": transport,
-                "allowed_media_types": "video",
-                "fpsprobesize": "0",
-            }
-        return camera.secret_url(), {"options": options}
-
-    def _demo(self) -> demo.SceneStream:
-        """The synthetic camera; what is wrong with it is this camera's fault alone."""
-        try:
-            return demo.open_stream(self._camera.url)
-        except ConfigError as error:
-            raise CameraError("unsupported", str(error)) from error
 
     def _call(self, phase: Phase, work: Callable[[], T]) -> T:
         """Do something that may hang or fail, and say what a failure means."""
@@ -231,30 +191,11 @@ class Connection:
 
     def _video_stream(self) -> VideoStream:
         """The first stream with pictures, its decoder set to one thread."""
-        address = self._camera.address
-        name = self._container.format.name
-        if name == "image2" or name.endswith("_pipe"):
-            raise CameraError(
-                "unsupported",
-                f"{address} is a single picture, not a video; use a video, "
-                "or `maskwatch predict` for pictures",
-            )
-        if not self._container.streams.video:
-            raise CameraError(
-                "unsupported",
-                f"{address} has no video in it; check that the address leads to the camera's "
-                "video stream",
-            )
-        stream = self._container.streams.video[0]
-        if stream.codec_context is None:
-            raise CameraError(
-                "unsupported",
-                f"{address} sends a codec that cannot be decoded here; set the camera to H.264 "
-                "or H.265",
-            )
+        stream = video_of(self._container, self._camera.address)
         # Threads of FFmpeg cost 1.19 times the CPU and delay each frame by their number.
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
+        stream.codec_context.options = BOUNDS
         if self._camera.keyframes_only:
             stream.codec_context.skip_frame = "NONKEY"
         return stream
@@ -295,6 +236,10 @@ class Connection:
             return []
         if packet.is_corrupt:
             self._damaged_s = now_s
+        if packet.size > MAX_PACKET_BYTES:
+            self._damaged_s = now_s
+            self._check_decodable(now_s)
+            return []
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.error.EOFError:
@@ -343,3 +288,20 @@ class Connection:
                 f"{address} holds no picture that can be decoded; the file is empty, truncated "
                 "or no video",
             )
+        missing_s = self._duration_s() - self._cadence.media_s
+        if missing_s > MISSING_S and not self._camera.loop:
+            raise CameraError(
+                "undecodable",
+                f"{address} ends {missing_s:.0f} s too soon; the rest of the file is missing, "
+                "damaged or in another codec; play it with ffplay to see",
+            )
+
+    def _duration_s(self) -> float:
+        """How long the pictures of a file should last; 0 where it cannot be relied on."""
+        container, stream = self._container, self._stream
+        if container.format.name in UNSTAMPED:
+            return 0.0
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        alone = len(container.streams) == 1
+        return (container.duration or 0) / av.time_base if alone else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -32,17 +33,17 @@ TEXTURE_LEVELS = 10
 
 TEXTURED_SHARE = 0.03
 """Share of cells with texture below which nothing is to be seen. Of 675 pictures of people the
-least has 0.33; darkened to a tenth, 0.07. The uppermost and the lowest row are left out, since
-cameras write their name and the time there."""
+least has 0.44; darkened to a fifth, 0.09, to a tenth, 0.04. The uppermost and the lowest row are
+left out, since cameras write their name and the time there."""
 
 
 class ViewWatch:
     """Watches over the view of one live camera, frame by frame.
 
-    *Frozen*: not a bit changes for ``frozen_after_s``, but between two pictures (see
-    ``FEW_PICTURES``). A still view before a real sensor is not frozen: its noise changes bits, with
-    the next keyframe at the latest. *Covered*: black, white or without texture for
-    ``covered_after_s``. Both end with the first frame that says otherwise.
+    *Frozen*: no new picture for ``frozen_after_s``, not one bit (but see ``FEW_PICTURES``). A
+    still view before a real sensor is not frozen: its noise changes bits, with the next keyframe at
+    the latest. *Covered*: black, white or without texture for ``covered_after_s``. Both end with
+    the first frame that says otherwise.
 
     Costs 35 µs a look, 0.02 % of a core at five a second.
 
@@ -58,13 +59,13 @@ class ViewWatch:
         self.doubt: Doubt | None = None
         self._frozen_after_s = frozen_after_s
         self._covered_after_s = covered_after_s
-        self._pictures: list[int] = []
+        self._pictures: deque[int] = deque(maxlen=FEW_PICTURES)
         self._still_since_s = 0.0
         self._blank_since_s: float | None = None
 
     @property
     def since_s(self) -> float:
-        """Monotonic time of the last frame that showed something new, or anything at all."""
+        """Monotonic time of the last picture that was new, or of the first that was covered."""
         if self.doubt == "covered" and self._blank_since_s is not None:
             return self._blank_since_s
         return self._still_since_s
@@ -87,14 +88,10 @@ class ViewWatch:
 
     def _stands(self, picture: Image, now_s: float) -> bool:
         digest = zlib.crc32(picture.data)
-        frozen = now_s - self._still_since_s >= self._frozen_after_s
         if digest not in self._pictures:
-            if frozen or len(self._pictures) >= FEW_PICTURES or not self._pictures:
-                self._pictures.clear()
-                self._still_since_s = now_s
-                frozen = False
             self._pictures.append(digest)
-        return frozen
+            self._still_since_s = now_s
+        return now_s - self._still_since_s >= self._frozen_after_s
 
     def _tells_nothing(self, picture: Image, now_s: float) -> bool:
         if has_texture(picture):
