@@ -177,12 +177,6 @@ class Publisher:
                 self._spool.journal.state(camera_id, "ended")
             self._changed.notify()
 
-    def forget_state(self, camera_id: str) -> None:
-        """There is no such camera any more; its hash goes."""
-        self._states.forget(camera_id)
-        with self._changed:
-            self._changed.notify()
-
     def run(self, events: EventMaker) -> None:
         """Publish until ``close``, whatever Redis does; losses are told through ``events``."""
         self._running = True
