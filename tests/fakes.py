@@ -40,6 +40,8 @@ class ScriptedDetector:
     """Finds what it was told to find, frame by frame; the last entry repeats."""
 
     name = "scripted"
+    version = "1"
+    digest = ""
     threshold = 0.5
 
     def __init__(self, *frames: Sequence[Detection]) -> None:

