@@ -33,6 +33,7 @@ from worker.inference.classify import Classifier
 from worker.inference.engine import open_engine
 from worker.loading import load_classifier
 from worker.metrics import Metrics
+from worker.output.aftermath import Aftermath
 from worker.output.event import EventMaker
 from worker.output.publish import Publisher
 from worker.output.run import new_run_id
@@ -126,6 +127,7 @@ class Service:
             model=Model(name=artifact.name, version=artifact.version, digest=artifact.digest),
             sink=self._publisher.put,
         )
+        self._aftermath = Aftermath(self._spool.former, self._maker)
         self.rules = Rulebook(settings, self._maker, self.metrics, time.monotonic(), time.time())
         self._fleet = Fleet(
             settings,
@@ -204,6 +206,7 @@ class Service:
     def _start(self) -> None:
         self._classifier.warm_up(self.settings.inference.batch_size)
         self._beat_s = time.monotonic()
+        self._aftermath.begin(self.cameras, time.time())
         for thread in self._threads:
             thread.start()
         for run in self.cameras.values():
@@ -335,6 +338,8 @@ class Service:
             if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))
         self.rules.tick(now_s, time.time())
+        conditions = {name: run.condition for name, run in self.cameras.items()}
+        self._aftermath.tick(conditions, self._publisher.first_frame, time.time())
         hanging = self._fleet.hanging(now_s)
         if hanging > MAX_ABANDONED:
             self._fail(f"{hanging} capture threads hang in a library and were given up")

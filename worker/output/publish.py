@@ -136,9 +136,9 @@ class Publisher:
         """Why the disk takes no events; empty while it does."""
         return self._spool.fault if self._spool else ""
 
-    def newest_frame(self, camera_id: str) -> float | None:
-        """When the newest frame of a camera was captured, seconds since the epoch."""
-        return self._states.newest_frame(camera_id)
+    def first_frame(self, camera_id: str) -> float | None:
+        """When the first frame of a camera was captured, seconds since the epoch."""
+        return self._states.first_frame(camera_id)
 
     def put(self, event: Event) -> None:
         """Queue an event; never blocks. When the queue is full, the oldest frame event goes."""

@@ -26,6 +26,7 @@ class _Camera:
     status: CameraStatus | None = None
     fps: float | None = None
     frame: Event | None = None
+    first_frame_at: float | None = None
     heard_at: float = 0.0
     written_s: float = -REFRESH_S
     changed: bool = False
@@ -79,6 +80,8 @@ class CameraStates:
         with self._lock:
             camera = self._cameras.setdefault(event.camera_id, _Camera())
             camera.frame = event
+            if camera.first_frame_at is None:
+                camera.first_frame_at = event.captured_at
             self._heard(camera)
 
     def due(self) -> dict[str, dict[str, str]]:
@@ -111,11 +114,11 @@ class CameraStates:
         with self._lock:
             return list(self._cameras)
 
-    def newest_frame(self, camera_id: str) -> float | None:
-        """When the newest frame of a camera was captured; None: none was yet."""
+    def first_frame(self, camera_id: str) -> float | None:
+        """When the first frame of a camera was captured; None: none was yet."""
         with self._lock:
             camera = self._cameras.get(camera_id)
-            return camera.frame.captured_at if camera and camera.frame else None
+            return camera.first_frame_at if camera else None
 
     def _heard(self, camera: _Camera) -> None:
         camera.heard_at = self._wall()
