@@ -52,7 +52,7 @@ def make_clip(
     options = {"bf": "0", "preset": "ultrafast"} | {k: str(v) for k, v in options.items()}
     if codec == "libx265":
         options["x265-params"] = f"log-level=none:bframes={options.pop('bf')}"
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"fflags": "bitexact"}) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
