@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from service.chaos.cell import Prover, Row
-from service.chaos.fault import Cell
+from service.chaos.fault import Cell, Fault
 from service.chaos.faults import BY_NAME, FAULTS
 from service.chaos.kills import TIMES, kills
 from service.chaos.rig import Plan, rig
@@ -43,8 +43,13 @@ def matrix(only: Sequence[str]) -> list[Task]:
         (fault.name, cell)
         for fault in FAULTS
         for cell in fault.cells
-        if not only or {fault.name, cell, f"{fault.name}:{cell}", fault.part} & set(only)
+        if not only or _names(fault, cell) & set(only)
     ]
+
+
+def _names(fault: Fault, cell: Cell) -> set[str]:
+    """What it may be asked for by."""
+    return {fault.name, fault.part, cell, f"{fault.name}:{cell}", f"{fault.part}:{cell}"}
 
 
 def by_chance(only: Sequence[str], seed: int, *, one_life: bool = False) -> Iterator[Task]:

@@ -100,17 +100,25 @@ def _blind(name: str, does: str, inflict: Inflict, *reasons: str, **more: Any) -
         },
         "cap_s": CAP_S,
         "rest_s": STEADY_S,
+        "spares": ("gate", "tape"),
     }
     return Fault(name, "camera", does, inflict, **(plain | more))
 
 
 CAMERA_FAULTS: tuple[Fault, ...] = (
-    _blind("camera_killed", "the cameras' server dies, and comes back", killed, *GONE),
+    _blind(
+        "camera_killed",
+        "the cameras' server dies, and comes back",
+        killed,
+        *GONE,
+        spares=("tape",),
+    ),
     _blind(
         "camera_frozen",
         "the camera sends nothing more, its connection open",
         frozen,
         *SILENT,
+        spares=("tape",),
         shows_after_s=SILENT_S,
     ),
     _blind(

@@ -272,12 +272,23 @@ class Prover:
         row.repeats = ledger.repeats - before.repeats
         row.duplicates += self._news(ledger.duplicates)
         row.unexplained += self._news([*unaccounted, *ledger.disorder])
+        if fault and row.cell != "start":
+            row.unexplained += self._disturbed(fault, before)
         given_up = self._lost() - before.lost
         if fault and fault.loses:
             row.given_up = given_up
         else:
             row.lost = given_up
         row.unexplained += self._grown(row)
+
+    def _disturbed(self, fault: Fault, before: Mark) -> list[str]:
+        """Events on cameras that have nothing to do with the fault."""
+        return [
+            f"{event['camera_id']} was disturbed: {event['schema']} {event['reason']}"
+            for event in self.ledger.since(before.alerts)
+            if event["schema"] in {"maskwatch.camera/1", "maskwatch.gap/1"}
+            and event["camera_id"] in fault.spares
+        ]
 
     def _unaccounted(self) -> list[str]:
         """Holes and blind times that nothing explains; both are told a little later."""
@@ -314,6 +325,7 @@ class Prover:
             self.ledger.read(self.rig.store.admin)
             second = worker.metrics()
             made = total(first, "maskwatch_events_created_total")
+            found = total(first, "maskwatch_events_recovered_total")
             sent = total(first, "maskwatch_events_published_total")
             gone = total(first, "maskwatch_events_lost_total")
             spooled = total(first, "maskwatch_events_spooled")
@@ -321,11 +333,13 @@ class Prover:
             there = self.ledger.unique(run_id)
             if sent != total(second, "maskwatch_events_published_total"):
                 continue
-            if made == sent + gone + spooled + waiting and sent == there:
+            left = sent + gone + spooled + waiting
+            if made + found == left and made == there + gone + spooled + waiting:
                 return []
             said = (
-                f"created {made:.0f}, published {sent:.0f}, lost {gone:.0f}, on disk {spooled:.0f},"
-                f" in memory {waiting:.0f}; in Redis {there}"
+                f"created {made:.0f}, of earlier runs {found:.0f}, published {sent:.0f}, "
+                f"lost {gone:.0f}, on disk {spooled:.0f}, in memory {waiting:.0f}; "
+                f"of this run in Redis {there}"
             )
             time.sleep(0.05)
         return [said or "the counts never stood still"]

@@ -52,6 +52,7 @@ class Fault:
         event: fields of the event that tells of it; a set holds any of several values.
         shows_after_s: a shorter one may pass unseen, and has to leave no trace then.
         rest_s: all has to be well for so long before, so that no back-off is left from earlier.
+        spares: cameras that it has nothing to do with: no event may say that they were blind.
         loses: reason of the losses that are right here; none are otherwise.
         cells: when it can happen.
         new_life: it ends the process, so another run goes on.
@@ -71,6 +72,7 @@ class Fault:
     event: dict[str, Any] | None = None
     shows_after_s: float = 0.0
     rest_s: float = 0.0
+    spares: tuple[str, ...] = ()
     loses: str | None = None
     cells: tuple[Cell, ...] = CELLS
     new_life: bool = False

@@ -33,7 +33,7 @@ def kills(times: int, seed: int, server: str) -> Iterator[Row]:
     """A row for each kill, and one for the end."""
     chance = random.Random(seed)
     with rig(Plan(server=server, more=LOAD)) as running:
-        running.write(running.configuration.replace("TAPE", str(running.folder / "tape.mkv")))
+        running.write(running.configuration.replace("TAPE", str(running.tape)))
         prover = Prover(running)
         prover.begin()
         plain_s = _plain_start(running)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from service.chaos.fault import NEVER_S, RUNNING, Fault, Inflict, Metric, repeatedly, until
-from service.chaos.rig import Rig
+from service.chaos.rig import CAMERAS, Rig
 from service.chaos.tcp_proxy import Network
 
 CAP_S = 5.0
@@ -166,6 +166,7 @@ def _away(name: str, does: str, inflict: Inflict, log: str, **more: Any) -> Faul
         "alert": "MaskwatchRedisDown",
         "metric": UP,
         "cap_s": CAP_S,
+        "spares": CAMERAS,
     }
     return Fault(name, "redis", does, inflict, log=log, **(plain | more))
 
@@ -221,6 +222,7 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         worker="connects anew, by name, after every fault",
         alert="MaskwatchRedisDown",
         cap_s=CAP_S,
+        spares=CAMERAS,
         shows_after_s=NEVER_S,
     ),
     _away("redis_cut", "connections to Redis are reset", wired(refuse=True), GONE),
@@ -269,6 +271,7 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         worker="sends more at a time",
         alert="MaskwatchLatencyHigh",
         cap_s=CAP_S,
+        spares=CAMERAS,
         shows_after_s=NEVER_S,
     ),
     Fault(
@@ -285,6 +288,7 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         event={"schema": "maskwatch.loss/1", "camera_id": "tape", "reason": "rejected"},
         loses="rejected",
         cap_s=CAP_S,
+        spares=CAMERAS,
         cells=RUNNING,
     ),
     Fault(
@@ -296,6 +300,7 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         operator="nothing",
         worker="loads its script again",
         cap_s=CAP_S,
+        spares=CAMERAS,
     ),
     Fault(
         name="redis_scripts_forbidden",
@@ -305,9 +310,10 @@ REDIS_FAULTS: tuple[Fault, ...] = (
             ("ACL", "SETUSER", "default", "-@scripting"), ("ACL", "SETUSER", "default", "+@all")
         ),
         consumer="everything; after a doubtful connection some of it again",
-        operator="one line that tells of it",
+        operator="`… does not let this user run scripts …`, once",
         worker="appends without the script that keeps repetitions out",
+        log="does not let this user run scripts",
         cap_s=CAP_S,
-        shows_after_s=NEVER_S,
+        spares=CAMERAS,
     ),
 )

@@ -212,6 +212,11 @@ class Rig:
             finally:
                 other.stop()
 
+    @property
+    def tape(self) -> Path:
+        """The clip that ``tape`` plays."""
+        return self.folder / "tape.mkv"
+
     def write(self, text: str) -> None:
         """Lay another configuration before the worker."""
         self.worker.file.write_text(text, encoding="utf-8")

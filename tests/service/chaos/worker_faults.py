@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from service.chaos.fault import RUNNING, Fault, Metric
-from service.chaos.rig import Rig
+from service.chaos.fault import RUNNING, Fault, Inflict, Metric
+from service.chaos.rig import CAMERAS, Rig
 
 CAP_S = 15.0
 REDIS_CAP_S = 5.0
@@ -90,6 +91,46 @@ def frozen(rig: Rig) -> Iterator[None]:
         rig.worker.send(signal.SIGCONT)
 
 
+def with_another_camera(rig: Rig) -> str:
+    """The configuration and one camera more."""
+    return f'{rig.configuration}\n[cameras.extra]\nurl = "{rig.tape}"\nrealtime = true\nloop = true'
+
+
+def misspelt(rig: Rig) -> str:
+    """The configuration with a key that nobody knows."""
+    return rig.configuration.replace("analyse_fps", "analyse_fsp")
+
+
+def configured(change: Callable[[Rig], str]) -> Inflict:
+    """The file is changed, and the worker told; and changed back."""
+
+    @contextlib.contextmanager
+    def inflict(rig: Rig) -> Iterator[None]:
+        rig.write(change(rig))
+        rig.worker.send(signal.SIGHUP)
+        try:
+            yield
+        finally:
+            rig.write(rig.configuration)
+            rig.worker.send(signal.SIGHUP)
+
+    return inflict
+
+
+@contextlib.contextmanager
+def no_descriptors(rig: Rig) -> Iterator[None]:
+    """Nothing can be opened any more, and the connections there are break."""
+    pid = rig.worker.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, usual[1]))
+    try:
+        rig.hall.cut()
+        rig.wire.cut()
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+
+
 def _gap(*reasons: str) -> dict[str, Any]:
     return {"schema": "maskwatch.gap/1", "camera_id": "tape", "reason": set(reasons)}
 
@@ -101,9 +142,10 @@ WORKER_FAULTS: tuple[Fault, ...] = (
         does="the disk is full",
         inflict=disk_full,
         consumer="nothing",
-        operator="one line that tells of the disk",
+        operator="`…; events wait in memory`, once, where something has to be written",
         worker="publishes as ever, and lets events wait in memory where they have to",
         cap_s=REDIS_CAP_S,
+        spares=CAMERAS,
         cells=RUNNING,
     ),
     Fault(
@@ -112,11 +154,13 @@ WORKER_FAULTS: tuple[Fault, ...] = (
         does="the disk is full while Redis hangs",
         inflict=disk_full_without_redis,
         consumer="nothing for as long; then all of it, in order",
-        operator="one line that tells of the disk",
+        operator="`…; events wait in memory`, once; then `… takes events again`",
         worker="lets events wait in memory, bounded, until the disk or Redis takes them",
         alert="MaskwatchRedisDown",
-        metric=Metric(("maskwatch_redis_up",), "falls to 0"),
+        log="events wait in memory",
+        metric=Metric(("maskwatch_spool_up",), "falls to 0"),
         cap_s=REDIS_CAP_S,
+        spares=CAMERAS,
         shows_after_s=2.5,
         cells=RUNNING,
     ),
@@ -129,7 +173,7 @@ WORKER_FAULTS: tuple[Fault, ...] = (
         operator="`up` of Prometheus falls to 0; the next life's log tells of it",
         worker="the next life closes what the last one left open",
         alert="MaskwatchWorkerDown",
-        event=_gap("killed"),
+        event=_gap("killed", "stopped"),
         cap_s=CAP_S,
         new_life=True,
     ),
@@ -189,6 +233,47 @@ WORKER_FAULTS: tuple[Fault, ...] = (
         event={"schema": "maskwatch.gap/1", "camera_id": "tape"},
         cap_s=CAP_S,
         shows_after_s=4.0,
+        cells=RUNNING,
+    ),
+    Fault(
+        name="worker_without_descriptors",
+        part="worker",
+        does="the worker may open nothing more, and its connections break",
+        inflict=no_descriptors,
+        consumer="nothing for as long; then all of it, and `gap` of the camera that broke",
+        operator="`Too many open files`; neither metrics nor pages while it lasts",
+        worker="goes on with what is open, tries the rest again",
+        alert="MaskwatchWorkerDown",
+        log="Too many open files",
+        cap_s=CAP_S,
+        cells=RUNNING,
+    ),
+    Fault(
+        name="configuration_changed",
+        part="worker",
+        does="a camera is added to the configuration, and later removed (SIGHUP)",
+        inflict=configured(with_another_camera),
+        consumer="the events of one camera more, for as long; all others as ever",
+        operator="`configuration read again`",
+        worker="starts and ends that camera, and touches no other",
+        log="configuration read again",
+        metric=Metric(('maskwatch_config_reloads_total{result="applied"}',), "rises"),
+        cap_s=CAP_S,
+        spares=CAMERAS,
+        cells=RUNNING,
+    ),
+    Fault(
+        name="configuration_broken",
+        part="worker",
+        does="the configuration becomes invalid (SIGHUP)",
+        inflict=configured(misspelt),
+        consumer="nothing",
+        operator="`configuration refused, nothing changes`, with file, line and remedy",
+        worker="goes on with the one that is in force",
+        log="configuration refused, nothing changes: .*did you mean analyse_fps",
+        metric=Metric(('maskwatch_config_reloads_total{result="refused"}',), "rises"),
+        cap_s=CAP_S,
+        spares=CAMERAS,
         cells=RUNNING,
     ),
 )

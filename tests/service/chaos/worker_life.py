@@ -164,7 +164,7 @@ class Watch:
 
     Attributes:
         low, high: least and greatest value of each series.
-        first: its value at the first look.
+        first: its value at the first look; what was not there then begins at 0.
     """
 
     worker: WorkerLife
@@ -176,6 +176,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         self._look()
+        self.first = dict(self.low)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
         return self
@@ -191,6 +192,5 @@ class Watch:
 
     def _look(self) -> None:
         for series, value in self.worker.metrics(1.0).items():
-            self.first.setdefault(series, value)
             self.low[series] = min(value, self.low.get(series, value))
             self.high[series] = max(value, self.high.get(series, value))
