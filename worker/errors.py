@@ -8,6 +8,7 @@ MaskwatchError                 its text is a sentence: what, where, remedy
 │   └── BrokerError            Redis does not take events
 ├── BadDataError               one picture, packet or annotation is unusable: dropped and counted
 └── WorkError                  the work as a whole failed; exit code 1
+    └── FencedError            another worker of the same name is at work
 """
 
 from __future__ import annotations
@@ -71,3 +72,7 @@ class BadDataError(MaskwatchError):
 
 class WorkError(MaskwatchError):
     """The work as a whole could not be done."""
+
+
+class FencedError(WorkError):
+    """Another worker of the same name is at work, so this one must not publish."""

@@ -1,13 +1,19 @@
-"""When the configuration is to be read again: on request, or when its file has changed."""
+"""The configuration while the worker runs: when it is read again, and what comes of it."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from worker.config import Settings
+from worker.config_changes import Changes, changes_between
 from worker.config_file import MAX_FILE_BYTES
+from worker.errors import ConfigError
+from worker.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 """How often the file is looked at."""
@@ -79,3 +85,55 @@ class Reload:
                 return hashlib.sha256(file.read(MAX_FILE_BYTES + 1)).digest()
         except OSError:
             return None
+
+
+class LiveConfiguration:
+    """The configuration in force.
+
+    Args:
+        settings: what the worker started with.
+        reload: where to read it again from; none: never.
+        metrics: count what comes of it.
+
+    Attributes:
+        settings: in force now.
+        fault: why what stands in the file is not; empty where it is.
+    """
+
+    def __init__(self, settings: Settings, reload: Reload | None, metrics: Metrics) -> None:
+        self.settings = settings
+        self.fault = ""
+        self._reload = reload
+        self._metrics = metrics
+
+    def poll(self, now_s: float, prepare: Callable[[Settings], None]) -> Changes | None:
+        """What changes now, if anything was read again and is right. Often, on the main thread.
+
+        Args:
+            now_s: monotonic clock.
+            prepare: gets what the new settings need, and raises ``ConfigError`` if it cannot.
+        """
+        reload = self._reload
+        if reload is None or not reload.due(now_s, watch=self.settings.worker.reload == "file"):
+            return None
+        try:
+            changes = changes_between(self.settings, reload.read())
+            prepare(changes.settings)
+        except ConfigError as error:
+            for fault in str(error).splitlines():
+                log.error("configuration refused, nothing changes: %s", fault)  # noqa: TRY400
+            self._note("refused", "the one that was read last is refused; the log says why")
+            return None
+        self.settings = changes.settings
+        log.info("configuration read again: %s", changes)
+        waiting = ", ".join(changes.waiting)
+        if waiting:
+            log.warning("a restart is needed for the new value of %s", waiting)
+        self._note("applied", f"a restart is needed for {waiting}" if waiting else "")
+        self._metrics.config_waiting.set(len(changes.waiting))
+        return changes
+
+    def _note(self, result: str, fault: str) -> None:
+        self.fault = fault
+        self._metrics.config_reloads.labels(result).inc()
+        self._metrics.config_in_force.set(result == "applied")

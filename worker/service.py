@@ -25,8 +25,7 @@ import cv2
 from worker.camera import CameraRun
 from worker.capture.picture import keep_freed_memory, silence_ffmpeg
 from worker.config import Settings
-from worker.config_changes import changes_between
-from worker.errors import ConfigError, WorkError
+from worker.errors import WorkError
 from worker.fleet import Fleet
 from worker.inference.batch import Batcher
 from worker.inference.classify import Classifier
@@ -35,14 +34,16 @@ from worker.loading import load_classifier
 from worker.metrics import Metrics
 from worker.output.aftermath import Aftermath
 from worker.output.event import EventMaker
+from worker.output.lease import Lease
 from worker.output.publish import Publisher
 from worker.output.run import new_run_id
 from worker.output.spool import Spool
 from worker.output.wire import Model
 from worker.pipeline import Pending
 from worker.records import Classification, Crop
-from worker.reload import Reload
+from worker.reload import LiveConfiguration, Reload
 from worker.rulebook import Rulebook
+from worker.state_lock import StateLock
 from worker.status import PublishMetrics, WorkerView
 from worker.web.server import HttpServer
 
@@ -90,7 +91,8 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.run_id = new_run_id()
-        self.configuration_fault = ""
+        self._state_lock = StateLock(settings.worker.state_folder, self.run_id)
+        self.configuration = LiveConfiguration(settings, reload, self.metrics)
         self._reload = reload
         self._on_started = on_started
         self._signal: signal.Signals | None = None
@@ -119,6 +121,12 @@ class Service:
             run_id=self.run_id,
             listener=listener,
             spool=self._spool,
+            lease=Lease(
+                settings.redis,
+                worker_id=settings.worker.identity,
+                run_id=self.run_id,
+                former=self._state_lock.former,
+            ),
             replay_per_s=settings.spool.replay_per_s,
         )
         self._maker = EventMaker(
@@ -247,6 +255,7 @@ class Service:
         publishing.join(max(0.5, deadline - time.monotonic()))
         spooling.join(max(0.5, deadline - time.monotonic()))
         self._http.stop()  # last, so that the end can be watched
+        self._state_lock.release()
         log.info("run %s: stopped", self.run_id)
 
     def _drain(self, deadline: float) -> None:
@@ -271,6 +280,8 @@ class Service:
         """A stage that dies ends the worker with its reason, rather than running half."""
         try:
             loop()
+        except WorkError as error:
+            self._fail(str(error))
         except Exception as error:
             log.exception("the thread %s died", name)
             self._fail(f"the thread {name} died: {type(error).__name__}: {error}")
@@ -330,7 +341,10 @@ class Service:
         now_s = time.monotonic()
         beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
         self._beat_s = now_s
-        self._watch_configuration(now_s)
+        changes = self.configuration.poll(now_s, self._fleet.open_detectors)
+        if changes is not None:
+            self.rules.change(changes.settings, now_s, time.time())
+            self._fleet.change(changes, now_s)
         self._fleet.tend(now_s)
         for run in self.cameras.values():
             if run.hung(now_s):
@@ -346,34 +360,6 @@ class Service:
         if all(run.done() for run in self.cameras.values()):
             log.info("every source has ended")
             self.stop()
-
-    def _watch_configuration(self, now_s: float) -> None:
-        """Read the configuration again where that is due, and take over what can be."""
-        reload = self._reload
-        if reload is None or not reload.due(now_s, watch=self.settings.worker.reload == "file"):
-            return
-        try:
-            changes = changes_between(self.settings, reload.read())
-            self._fleet.open_detectors(changes.settings)
-        except ConfigError as error:
-            for fault in str(error).splitlines():
-                log.error("configuration refused, nothing changes: %s", fault)  # noqa: TRY400
-            self._note_reload("refused", "the one that was read last is refused; the log says why")
-            return
-        self.settings = changes.settings
-        self.rules.change(changes.settings, now_s, time.time())
-        self._fleet.change(changes, now_s)
-        waiting = ", ".join(changes.waiting)
-        log.info("configuration read again: %s", changes)
-        if waiting:
-            log.warning("a restart is needed for the new value of %s", waiting)
-        self._note_reload("applied", f"a restart is needed for {waiting}" if waiting else "")
-        self.metrics.config_waiting.set(len(changes.waiting))
-
-    def _note_reload(self, result: str, fault: str) -> None:
-        self.configuration_fault = fault
-        self.metrics.config_reloads.labels(result).inc()
-        self.metrics.config_in_force.set(result == "applied")
 
     def _fail(self, reason: str) -> None:
         self._failure = self._failure or reason

@@ -15,6 +15,7 @@ from worker.metrics import Metrics
 from worker.output.event import Event
 from worker.output.publish import Publisher
 from worker.output.spool_file import FaultReason
+from worker.reload import LiveConfiguration
 from worker.rulebook import Rulebook
 from worker.web.view import Look, Part
 from worker.zone_status import zones_hour, zones_now
@@ -31,14 +32,11 @@ class Running(Protocol):
     run_id: str
     metrics: Metrics
     rules: Rulebook
+    configuration: LiveConfiguration
 
     @property
     def cameras(self) -> Mapping[str, CameraRun]:
         """The cameras by id."""
-
-    @property
-    def configuration_fault(self) -> str:
-        """Why what stands in the configuration is not in force; empty where it is."""
 
     def beating(self) -> bool:
         """True while the main thread turns."""
@@ -111,7 +109,7 @@ class WorkerView:
     def parts(self) -> Sequence[Part]:
         """Models, device and threads decide on readiness; cameras and Redis only degrade."""
         dead = self._service.dead_threads()
-        fault = self._service.configuration_fault
+        fault = self._service.configuration.fault
         cameras = self._service.cameras.values()
         blind = [
             f"{run.camera_id}: {run.condition.reason or run.condition.state}"

@@ -25,6 +25,7 @@ FaultReason = Literal[
     "read_only",
     "out_of_memory",
     "loading",
+    "held",
     "not_redis",
     "unsupported",
     "error",
@@ -35,8 +36,8 @@ OLDEST = (6, 2)
 """``XADD … MINID`` came with Redis 6.2."""
 
 COMMANDS = (
-    "+xadd +xtrim +publish +hset +hget +expire +multi +exec +time +info +ping +client "
-    "+evalsha +script|load"
+    "+xadd +xtrim +publish +hset +hget +get +set +expire +watch +unwatch +multi +exec +time +info "
+    "+ping +client +evalsha +script|load"
 )
 
 FAULTS = (redis.RedisError, OSError, BrokerError)

@@ -18,6 +18,7 @@ from worker import config
 from worker.output import broker
 from worker.output.backlog import Backlog, Waiting, by_type
 from worker.output.event import Event, EventMaker
+from worker.output.lease import Lease
 from worker.output.losses import LossLedger, LossReason
 from worker.output.pace import Pace
 from worker.output.spool import Spool
@@ -74,6 +75,7 @@ class Publisher:
         worker_id, run_id: who publishes.
         listener: who counts.
         spool: where to keep what Redis does not take; its thread is the caller's to start.
+        lease: the right to publish as this worker; none: nobody else does.
         replay_per_s: how fast the spool is emptied, on top of what comes anew.
         clock: monotonic seconds.
 
@@ -89,6 +91,7 @@ class Publisher:
         run_id: str,
         listener: PublishListener,
         spool: Spool | None = None,
+        lease: Lease | None = None,
         replay_per_s: float = 2_000.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,6 +104,7 @@ class Publisher:
         self._changed = self._backlog.changed
         self._losses = LossLedger(run_id)
         self._spool = spool
+        self._lease = lease
         if spool:
             spool.attach(self._backlog, self._losses)
         self._pace = Pace(replay_per_s, clock)
@@ -178,7 +182,11 @@ class Publisher:
             self._changed.notify()
 
     def run(self, events: EventMaker) -> None:
-        """Publish until ``close``, whatever Redis does; losses are told through ``events``."""
+        """Publish until ``close``, whatever Redis does; losses are told through ``events``.
+
+        Raises:
+            FencedError: another worker of this name is at work.
+        """
         self._running = True
         pause_s = BACKOFF_S[0]
         try:
@@ -229,6 +237,7 @@ class Publisher:
         self._tell_losses(events, everything=True)
         self._states.expire()
         self._send()
+        self._writer.release(self._lease)
 
     def _wait(self) -> bool:
         """Wait for something to send or a tick; False once closed and drained, or too late."""
@@ -267,7 +276,9 @@ class Publisher:
 
         Raises:
             redis.RedisError, OSError: what is not known to have arrived stays in hand.
+            FencedError: another worker of this name is at work; nothing was sent.
         """
+        self._writer.keep(self._lease)
         with self._changed:
             hand = list(self._backlog.take(BATCH_EVENTS, self._pace.allows()))
             live = [self._live.popleft() for _ in range(min(len(self._live), BATCH_EVENTS))]

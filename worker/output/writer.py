@@ -11,6 +11,7 @@ import redis
 from worker import config
 from worker.output import append, broker
 from worker.output.event import Event
+from worker.output.lease import Lease
 from worker.output.states import KEEP_S
 from worker.output.wire import Stream
 
@@ -38,6 +39,16 @@ class RedisWriter:
         self.learn_clock()
         self._learn_script()
         return server
+
+    def keep(self, lease: Lease | None) -> None:
+        """Hold the lease, before anything is sent; also raises ``FencedError``."""
+        if lease is not None:
+            lease.keep(self._client)
+
+    def release(self, lease: Lease | None) -> None:
+        """Let the lease go."""
+        if lease is not None:
+            lease.release(self._client)
 
     def learn_clock(self) -> None:
         """Ask the server for its time: ages are those of its entry ids. Serves as a ping, too."""
