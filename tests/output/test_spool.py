@@ -12,7 +12,9 @@ from output.rig import SUMMARY, Rig, entries, wait_for
 from service.redis_server import client_of
 
 from worker.errors import ConfigError
+from worker.output.broker import COMMANDS
 from worker.output.embedded import RedisServer
+from worker.output.event import Event
 
 Make = Callable[..., Rig]
 
@@ -176,3 +178,152 @@ def test_a_broken_file_is_set_aside(
     assert len(list(tmp_path.glob("spool.db.corrupt-*"))) == 1
     assert "is no database any more" in caplog.text
     assert rig.counts.disk_said == [(False, "corrupt"), (True, None)]
+
+
+def test_a_file_that_breaks_costs_what_it_alone_held(
+    own_redis: RedisServer, rig_for: Make, tmp_path: Path
+) -> None:
+    """What lies in memory as well goes into the new file; the rest is counted as lost."""
+    own_redis.start()
+    own_redis.stop()
+    rig = rig_for(own_redis, folder=tmp_path).start()
+    rig.frames(6_000)
+    rig.spooled(6_000)
+    path = tmp_path / "spool.db"
+    with path.open("r+b") as file:
+        file.seek(20 * 8_192)
+        file.write(b"\xff" * (path.stat().st_size - 20 * 8_192))
+    own_redis.start()
+    wait_for(lambda: (False, "corrupt") in rig.counts.disk_said)
+    rig.frames(10)
+    rig.drained()
+    [((kind, reason), lost)] = rig.counts.losses.items()
+    assert (kind, reason) == ("frame", "spool_lost")
+    found = ids(own_redis, "maskwatch:frames:hall")
+    assert len(found) == len(set(found)) == 6_010 - lost
+    assert rig.balanced()
+    assert len(list(tmp_path.glob("spool.db.corrupt-*"))) == 1
+
+
+def test_a_full_disk_leaves_events_in_memory(rig_for: Make, tmp_path: Path) -> None:
+    """It is told once, and once it has room again all goes there."""
+    rig = rig_for(NOWHERE, folder=tmp_path)
+    assert rig.spool is not None
+    ask = rig.spool._file.connection.execute
+    [pages] = ask("PRAGMA page_count").fetchone()
+    ask(f"PRAGMA max_page_count = {pages + 2}").fetchall()
+    rig.start()
+    rig.frames(500)
+    wait_for(lambda: (False, "full") in rig.counts.disk_said)
+    assert rig.publisher.depth == 500
+    assert "full" in rig.publisher.disk_fault
+    with rig.publisher._backlog.lock:  # the spool rests between two attempts
+        ask("PRAGMA max_page_count = 100000").fetchall()
+    rig.spooled(500)
+    assert rig.counts.disk_said == [(True, None), (False, "full"), (True, None)]
+    assert not rig.counts.losses
+
+
+def test_when_the_spool_is_full_the_oldest_frames_go_and_it_is_told(
+    own_redis: RedisServer, rig_for: Make, tmp_path: Path
+) -> None:
+    """Each camera's loss is one range, told before its newer frames; alerts stay."""
+    own_redis.start()
+    own_redis.stop()
+    rig = rig_for(own_redis, folder=tmp_path)
+    assert rig.spool is not None
+    rig.spool._file.limit_bytes = 2_000_000
+    rig.start()
+    for _ in range(30):
+        rig.frames(100)
+        rig.events.track("hall", "start", SUMMARY)
+        wait_for(lambda: rig.publisher.depth == 0)
+    assert rig.spool.used_bytes <= 2_000_000
+    [((kind, reason), lost)] = rig.counts.losses.items()
+    assert (kind, reason) == ("frame", "spool_full")
+    own_redis.start()
+    rig.drained()
+    with client_of(own_redis) as client:
+        alerts = [json.loads(document) for _, _, document in entries(client, "maskwatch:alerts")]
+    found = [int(name.rpartition(":")[2]) for name in ids(own_redis, "maskwatch:frames:hall")]
+    told = [event for event in alerts if event["schema"] == "maskwatch.loss/1"]
+    missing = set(range(3_000)) - set(found)
+    assert len(missing) == lost == sum(event["count"] for event in told)
+    assert missing <= set(range(told[0]["first_seq"], told[-1]["last_seq"] + 1))
+    assert found == sorted(found)
+    assert len(alerts) - len(told) == 30
+    assert rig.balanced()
+
+
+def test_a_loss_of_an_earlier_run_names_it(
+    shared_redis: RedisServer, rig_for: Make, tmp_path: Path
+) -> None:
+    """What was dropped and not told before the end is told by the next life."""
+    first = rig_for(NOWHERE, folder=tmp_path)
+    assert first.spool is not None
+    first.spool._file.limit_bytes = 1_000_000
+    first.start()
+    for _ in range(20):
+        first.frames(100)
+        wait_for(lambda: first.publisher.depth == 0)
+    first.close(0.0)
+    second = rig_for(shared_redis, folder=tmp_path, run_id=NEXT_RUN).start()
+    second.drained()
+    with client_of(shared_redis) as client:
+        alerts = [json.loads(document) for _, _, document in entries(client, "maskwatch:alerts")]
+    assert {event["of_run_id"] for event in alerts} == {"1ngaxyz00000"}
+    lost = sum(event["count"] for event in alerts)
+    assert lost == sum(first.counts.losses.values()) > 0
+    assert len(ids(shared_redis, "maskwatch:frames:hall")) + lost == 2_000
+
+
+def test_a_journal_alone_is_small(rig_for: Make, tmp_path: Path) -> None:
+    """The disk is given back what an outage took of it."""
+    rig = rig_for(NOWHERE, folder=tmp_path)
+    assert rig.spool is not None
+    file = rig.spool._file
+    made: list[Event] = []
+    rig.events._sink = made.append
+    rig.frames(2_000)
+    with file.transaction():
+        rows = file.add(made)
+    with file.transaction():
+        file.delete("frames", rows)
+    file.shrink(10_000)
+    assert file.path.stat().st_size < 200_000
+
+
+def test_a_server_without_scripts_is_told_once(
+    own_redis: RedisServer, rig_for: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Events go there all the same; only repetitions can't be kept out."""
+    own_redis.start()
+    with client_of(own_redis) as admin:
+        rights = [right for right in COMMANDS.split() if "evalsha" not in right]
+        admin.execute_command(
+            "ACL", "SETUSER", "worker", "on", ">pw", "~maskwatch:*", "&maskwatch:*", *rights
+        )
+        rig = rig_for(own_redis, folder=tmp_path, username="worker", password="pw").start()
+        rig.frames(5)
+        rig.drained()
+        admin.client_kill_filter(_type="normal", skipme=True)
+        rig.frames(5)
+        rig.drained()
+        assert len(entries(admin, "maskwatch:frames:hall")) == 10
+    assert caplog.text.count("does not let this user run scripts") == 1
+
+
+def test_a_flushed_script_is_loaded_again(
+    own_redis: RedisServer, rig_for: Make, tmp_path: Path
+) -> None:
+    """It costs no event, and no connection."""
+    own_redis.start()
+    rig = rig_for(own_redis, folder=tmp_path).start()
+    rig.frames(5)
+    rig.drained()
+    with client_of(own_redis) as admin:
+        admin.script_flush()
+    rig.frames(5)
+    rig.drained()
+    assert ids(own_redis, "maskwatch:frames:hall") == ids_of("hall", *range(10))
+    assert rig.counts.broker_said == [(True, "")]

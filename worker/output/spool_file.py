@@ -23,6 +23,9 @@ LOG_PAGES = 500
 LOG_ROOM_BYTES = 16_000_000
 """Most that the log takes: what it had before a commit, and the largest commit."""
 
+SPARE_PAGES = 128
+"""Free pages that are kept, for the journal and the next short outage: 1 MB."""
+
 LOCK_WAIT_S = 2.0
 """How long a worker that is being replaced may take to let go of the file."""
 
@@ -166,10 +169,12 @@ class SpoolFile:
         """What is taken within the file."""
         return (self._number("page_count") - self._number("freelist_count")) * self._page_bytes
 
-    def shrink(self, pages: int) -> bool:
-        """Give free pages back to the disk; True where there are more."""
-        self.connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
-        return self._number("freelist_count") > 0
+    def shrink(self, pages: int) -> None:
+        """Give so many pages back to the disk, if so many are free."""
+        if self._number("freelist_count") > SPARE_PAGES:
+            # Each step of it frees one page; a script is stepped to its end.
+            self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+            self.connection.execute("PRAGMA wal_checkpoint").fetchall()  # it truncates the file
 
     def sync(self, on: bool) -> None:
         """Whether a commit waits until the disk has it, and all that came before it."""

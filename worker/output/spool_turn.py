@@ -25,7 +25,7 @@ ROW_BYTES = 128
 """What a row takes beside its document, generously."""
 
 DROP_EVENTS = 500
-SHRINK_PAGES = 500
+SHRINK_PAGES = 2_000
 STREAMS: tuple[Stream, ...] = ("frames", "compliance", "alerts")
 """In the order in which they are dropped from where there is no room."""
 

@@ -199,10 +199,12 @@ class CameraEvent(Event):
     )
     reason: Word | None = Field(
         description="Why it is blind: `refused`, `unauthorised`, `not_found`, `timeout`, "
-        "`stalled`, `undecodable`, `frozen`, `covered`, `clock`, `ended`, `unreachable`, "
-        "`unsupported`; else null."
+        "`stalled`, `undecodable`, `covered`, `ended`, `unreachable`, `unsupported`; with `up` a "
+        "warning: `frozen`, which is blind too, or `clock`; else null."
     )
-    since: Instant = Field(description="When this state began.")
+    since: Instant = Field(
+        description="When this state began; of one that is blind, the last good frame before."
+    )
 
 
 class GapEvent(Event):
