@@ -86,7 +86,7 @@ class Metrics:
             "camera_state", "1 for the state that the camera is in, else 0.", "camera", "state"
         )
         self.camera_blind = gauge(
-            "camera_blind", "1 for the reason why the camera is down, else 0.", "camera", "reason"
+            "camera_blind", "1 for why the camera is blind or in doubt, else 0.", "camera", "reason"
         )
         self.camera_reconnects = counter(
             "camera_reconnects", "Attempts to connect again.", "camera", "reason"
