@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import itertools
 import json
+import math
 import queue
 import random
 import shutil
@@ -19,6 +20,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from service.chaos.cell import Prover, Row
@@ -32,6 +35,8 @@ Task = tuple[str, Cell]
 
 LONGEST_PART: Cell = "60s"
 """Left out where there is only so much time."""
+
+PROGRAM = (sys.executable, "-m", "service.chaos")
 
 SETUP = "rig"
 """Stands for the fault where a rig itself does not come up, or does not end in order."""
@@ -64,20 +69,30 @@ def by_chance(only: Sequence[str], seed: int, *, one_life: bool = False) -> Iter
         yield from chance.sample(tasks, len(tasks))
 
 
-def lane(
-    tasks: Iterator[Task], server: str, until_s: float | None = None, every_s: float = 0.0
-) -> Iterator[Row]:
-    """One rig, and what came of each task, as it comes; one begins every so often at most."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a rig goes on, how often a fault begins at most, and where logs of bad ones go."""
+
+    until_s: float = math.inf
+    every_s: float = 0.0
+    keep: Path | None = None
+
+
+def lane(tasks: Iterator[Task], server: str, pace: Pace) -> Iterator[Row]:
+    """One rig, and what came of each task, as it comes."""
     try:
         with rig(Plan(server=server)) as running:
             prover = Prover(running)
             prover.begin()
             for name, cell in tasks:
-                if until_s is not None and time.monotonic() > until_s:
+                if time.monotonic() > pace.until_s:
                     break
-                next_s = time.monotonic() + every_s
-                yield prover.run(BY_NAME[name], cell)
-                time.sleep(max(0.0, min(next_s, until_s or next_s) - time.monotonic()))
+                next_s = min(time.monotonic() + pace.every_s, pace.until_s)
+                row = prover.run(BY_NAME[name], cell)
+                yield row
+                if pace.keep and not row.fine:
+                    shutil.copy(running.worker.log, pace.keep / f"{name}-{cell}.log")
+                time.sleep(max(0.0, next_s - time.monotonic()))
             wrong = prover.finish()
     except RuntimeError as error:
         wrong = [str(error)]
@@ -85,16 +100,17 @@ def lane(
         yield Row(SETUP, "end", unexplained=wrong)
 
 
-def whole(only: Sequence[str], lanes: int, server: str, times: int) -> Iterator[Row]:
+def whole(only: Sequence[str], asked: argparse.Namespace) -> Iterator[Row]:
     """The matrix, shared out, and beside it the kills; a process for each share."""
-    tasks, servers = matrix(only), itertools.cycle(server.split(","))
-    lanes = min(lanes, len(tasks))
+    tasks, servers = matrix(only), itertools.cycle(asked.server.split(","))
+    lanes = min(asked.lanes, len(tasks))
+    kept = ["--keep", str(asked.keep)] if asked.keep else []
     shares = [["--lane", *map(":".join, tasks[number::lanes])] for number in range(lanes)]
-    if times:
-        shares.append(["--kills", str(times)])
+    if not only:
+        shares.append(["--kills", str(TIMES)])
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "service.chaos", *share, "--server", next(servers), "--json"],
+            [*PROGRAM, *share, *kept, "--server", next(servers), "--json"],
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,  # Ctrl-C is for us, and we pass it on
@@ -188,6 +204,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--lanes", type=int, default=4, help="rigs that work at the same time")
     parser.add_argument("--kills", type=int, help="this many kills at chance alone")
     parser.add_argument("--server", default="valkey,redis", help="which, in turn: valkey, redis")
+    parser.add_argument("--keep", type=Path, help="a folder for the worker's log of what is bad")
     parser.add_argument("--lane", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -200,14 +217,14 @@ def rows_of(asked: argparse.Namespace) -> Iterator[Row]:
     one_server = asked.server.split(",")[seed % len(asked.server.split(","))]
     if asked.lane is not None:
         tasks: list[Task] = [tuple(task.split(":")) for task in asked.lane]  # type: ignore[misc]
-        return lane(iter(tasks), asked.server)
+        return lane(iter(tasks), asked.server, Pace(keep=asked.keep))
     if asked.kills is not None:
         return kills(asked.kills, seed, one_server)
     if asked.seconds is None:
-        return whole(only, asked.lanes, asked.server, 0 if only else TIMES)
+        return whole(only, asked)
     print(f"seed {seed}")
-    tasks_by_chance = by_chance(only, seed, one_life=asked.every > 0)
-    return lane(tasks_by_chance, one_server, time.monotonic() + asked.seconds, asked.every)
+    pace = Pace(time.monotonic() + asked.seconds, asked.every, asked.keep)
+    return lane(by_chance(only, seed, one_life=asked.every > 0), one_server, pace)
 
 
 def main() -> int:

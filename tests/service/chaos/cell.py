@@ -63,13 +63,18 @@ class Row:
     unexplained: list[str] = field(default_factory=list)
     usage: str = ""
 
+    @property
+    def fine(self) -> bool:
+        """True where nothing is wrong."""
+        return not (self.lost or self.duplicates or self.unexplained)
+
     def __str__(self) -> str:
         def shown(value: float | None) -> str:
             return "   -  " if value is None else f"{value:4.1f} s"
 
-        fine = not (self.lost or self.duplicates or self.unexplained)
+        mark = "ok " if self.fine else "BAD"
         told = (
-            f"{self.fault:<28} {self.cell:<7} {'ok ' if fine else 'BAD'} told {shown(self.told_s)}"
+            f"{self.fault:<28} {self.cell:<7} {mark} told {shown(self.told_s)}"
             f"  back {shown(self.back_s)}  repeats {self.repeats}"
         )
         if self.start_s is not None:
@@ -151,8 +156,8 @@ class Prover:
         wrong += self._news(self.ledger.missing())
         said = rig.worker.said()
         wrong += [f"the log shows a {word}" for word in (PASSWORD, "w%40rd") if word in said]
-        if "Traceback" in said:
-            wrong.append("the log shows a traceback")
+        if broken := [line for line in said.splitlines() if "Traceback" in line]:
+            wrong.append(f"the log shows {len(broken)} tracebacks, such as {broken[0][:600]}")
         return wrong
 
     # -- doing it
@@ -286,8 +291,9 @@ class Prover:
         return [
             f"{event['camera_id']} was disturbed: {event['schema']} {event['reason']}"
             for event in self.ledger.since(before.alerts)
-            if event["schema"] in {"maskwatch.camera/1", "maskwatch.gap/1"}
-            and event["camera_id"] in fault.spares
+            if event["camera_id"] in fault.spares
+            and event["schema"] in {"maskwatch.camera/1", "maskwatch.gap/1"}
+            and event["reason"]
         ]
 
     def _unaccounted(self) -> list[str]:

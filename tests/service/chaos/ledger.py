@@ -145,9 +145,11 @@ class Ledger:
             self.lost[document["reason"]] += document["count"]
 
     def _once(self, kind: str, document: Document) -> None:
-        """Whatever is told under two numbers all the same was told twice."""
+        """What is told under two numbers all the same was told twice.
+
+        Frames have nothing but their number: two may arrive in one millisecond.
+        """
         names = {
-            "frame": ("camera_id", "captured_at"),
             "track": ("track_id", "phase"),
             "violation": ("violation_id", "phase", "duration_s"),
             "gap": ("camera_id", "from", "to"),

@@ -95,9 +95,9 @@ def test_two_contents_under_one_name() -> None:
     assert len(made.duplicates) == 1
 
 
-def test_the_same_frame_under_two_numbers() -> None:
+def test_the_same_news_under_two_numbers() -> None:
     """De-duplication by id cannot catch it, so it is a duplicate."""
-    made = ledger(frame(0), frame(1, second=0.0))
+    made = ledger(*(event("track", seq, track_id="a", phase="end") for seq in range(2)))
     assert len(made.duplicates) == 1
 
 
