@@ -247,3 +247,54 @@ def test_the_manifest_names_the_gpu_as_a_comment() -> None:
     image = compose("compose.gpu.yaml")["services"]["worker"]["image"]
     assert f"# image: {image}" in text
     assert "# nvidia.com/gpu: 1" in text
+
+
+# -- systemd
+
+
+UNIT = DEPLOY / "systemd/maskwatch.service"
+
+
+def unit() -> dict[str, str]:
+    """The keys of the unit; of those that come twice, the last."""
+    lines = [line for line in UNIT.read_text().splitlines() if line and line[0] not in "#["]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_unit_confines_the_worker() -> None:
+    """No rights, no writing but its state, no core dump, a watchdog, no vain restart."""
+    keys = unit()
+    asked = {
+        "Type": "notify",
+        "DynamicUser": "yes",
+        "StateDirectory": "maskwatch",
+        "NoNewPrivileges": "yes",
+        "CapabilityBoundingSet": "",
+        "ProtectSystem": "strict",
+        "ProtectHome": "yes",
+        "PrivateTmp": "yes",
+        "LimitCORE": "0",
+        "Restart": "on-failure",
+        "RestartPreventExitStatus": "2",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
+    }
+    assert {key: keys.get(key) for key in asked} == asked
+    assert int(keys["WatchdogSec"]) > 0
+
+
+def test_the_unit_leaves_time_for_an_ordered_stop() -> None:
+    """Longer than the worker takes by default."""
+    settings = Settings.model_validate({"cameras": {"hall": {"url": "x"}}})
+    assert int(unit()["TimeoutStopSec"]) > settings.worker.stop_timeout_s
+
+
+def test_systemd_knows_every_line_of_the_unit(tmp_path: Path) -> None:
+    """And thinks it well confined; only the program is put in another place here."""
+    analyze = program("systemd-analyze", "systemd")
+    copy = tmp_path / UNIT.name
+    copy.write_text(UNIT.read_text().replace("/opt/maskwatch/bin/maskwatch", "/bin/true"))
+    for command in (("verify",), ("security", "--offline=true", "--threshold=20")):
+        result = subprocess.run(
+            [analyze, *command, str(copy)], capture_output=True, text=True, check=False
+        )
+        assert (result.returncode, result.stderr) == (0, ""), result.stdout

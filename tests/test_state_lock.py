@@ -66,5 +66,5 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     """As a fault of the configuration."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="worker.state_dir: .* cannot be written to"):
+    with pytest.raises(ConfigError, match=r"worker.state_dir: .* cannot be written to"):
         StateLock(tmp_path / "file" / "state", "one")

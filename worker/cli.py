@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -70,11 +72,14 @@ def run(config: ConfigOption) -> None:
     from worker.config_file import load
     from worker.reload import Reload
     from worker.service import Service
+    from worker.supervisor import Supervisor
 
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump holds pictures and passwords
+    faulthandler.enable()  # so that a crash in a library names the line that it was called from
     reload = Reload(lambda: load(config, os.environ), config)
     settings = reload.read()
     log.setup(settings.worker.log_level)
-    service = Service(settings, reload=reload)
+    service = Service(settings, reload=reload, supervisor=Supervisor(os.environ))
     service.obey_signals()
     service.run()
 

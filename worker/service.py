@@ -45,6 +45,7 @@ from worker.reload import LiveConfiguration, Reload
 from worker.rulebook import Rulebook
 from worker.state_lock import StateLock
 from worker.status import PublishMetrics, WorkerView
+from worker.supervisor import Supervisor
 from worker.web.server import HttpServer
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Service:
     Args:
         settings: checked configuration.
         reload: where to read it again from; none: never.
+        supervisor: told of the life of this worker.
         on_started: called once everything runs, with the address of the HTTP side.
 
     Raises:
@@ -86,6 +88,7 @@ class Service:
         settings: Settings,
         *,
         reload: Reload | None = None,
+        supervisor: Supervisor | None = None,
         on_started: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings
@@ -94,6 +97,7 @@ class Service:
         self._state_lock = StateLock(settings.worker.state_folder, self.run_id)
         self.configuration = LiveConfiguration(settings, reload, self.metrics)
         self._reload = reload
+        self._supervisor = supervisor or Supervisor({})
         self._on_started = on_started
         self._signal: signal.Signals | None = None
         self._stopping = threading.Event()
@@ -227,11 +231,13 @@ class Service:
             self._classifier.device,
             self._http.address,
         )
+        self._supervisor.ready()
         if self._on_started:
             self._on_started(self._http.address)
 
     def _stop(self) -> None:
         """The ordered end: each step lets the next one finish what is on its way."""
+        self._supervisor.stopping(self._failure or "stopping in order")
         deadline = time.monotonic() + self.settings.worker.stop_timeout_s
         for run in self.cameras.values():
             run.stop()  # nothing new comes in
@@ -343,14 +349,19 @@ class Service:
         self._beat_s = now_s
         changes = self.configuration.poll(now_s, self._fleet.open_detectors)
         if changes is not None:
+            self._supervisor.reloading()
             self.rules.change(changes.settings, now_s, time.time())
             self._fleet.change(changes, now_s)
+            self._supervisor.ready()
         self._fleet.tend(now_s)
         for run in self.cameras.values():
             if run.hung(now_s):
                 run.restart()
             if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))
+        if not self.dead_threads():
+            seeing = sum(run.condition.state == "up" for run in self.cameras.values())
+            self._supervisor.alive(f"{seeing} of {len(self.cameras)} cameras see", now_s)
         self.rules.tick(now_s, time.time())
         conditions = {name: run.condition for name, run in self.cameras.items()}
         self._aftermath.tick(conditions, self._publisher.first_frame, time.time())

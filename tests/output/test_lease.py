@@ -66,7 +66,9 @@ def test_beside_a_living_worker_a_second_one_is_refused(shared_redis: RedisServe
         first, second = lease("one", clock), lease("two", clock)
         first.keep(client)
         for _ in range(2):
-            with pytest.raises(BrokerFaultError, match="held by run one on .*, and expires within"):
+            with pytest.raises(
+                BrokerFaultError, match=r"held by run one on .*, and expires within"
+            ):
                 second.keep(client)
         clock.now_s += RENEW_S
         first.keep(client)
@@ -87,7 +89,7 @@ def test_what_a_killed_worker_left_expires(shared_redis: RedisServer) -> None:
         client.delete(KEY)  # as its expiry does
         next_one.keep(client)
         clock.now_s += VALID_S
-        with pytest.raises(FencedError, match="run two on .* took the place of worker 'lobby'"):
+        with pytest.raises(FencedError, match=r"run two on .* took the place of worker 'lobby'"):
             slept.keep(client)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,31 @@ def test_a_changed_file_is_taken_over_by_itself(rig: Rig, tmp_path: Path) -> Non
         assert [zone["zone"] for zone in running.state()["zones"]] == ["all"]
         assert running.terminate() == 0
         assert "Traceback" not in running.log.read_text()
+
+
+def test_a_supervisor_hears_of_it(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As systemd would: ready, alive, reading again, ready, the end."""
+    path = tmp_path / "notify"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(60)
+
+        def until(word: str) -> None:
+            while not heard or not heard[-1].startswith(word):
+                heard.append(listener.recv(4_096).decode())
+
+        with worker(rig.text("hall"), tmp_path) as rig.running:
+            until("READY=1")
+            until("WATCHDOG=1\nSTATUS=1 of 1 cameras see")
+            rig.change(rig.text("hall", "door"))
+            until("RELOADING=1")
+            until("READY=1")
+            until("WATCHDOG=1\nSTATUS=2 of 2 cameras see")
+            rig.running.process.send_signal(signal.SIGTERM)
+            until("STOPPING=1")
+            assert rig.running.process.wait(20) == 0
