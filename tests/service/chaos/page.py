@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from service.chaos.elsewhere import OTHERS
 from service.chaos.fault import Fault, Part
 from service.chaos.faults import FAULTS
 
@@ -51,21 +51,6 @@ TITLES: dict[Part, str] = {
 }
 
 COLUMNS = "| fault | the consumer sees | the operator sees | the worker | test |"
-
-
-@dataclass(frozen=True, slots=True)
-class Other:
-    """A fault that another test does."""
-
-    part: Part
-    does: str
-    consumer: str
-    operator: str
-    worker: str
-    test: str
-
-
-OTHERS: tuple[Other, ...] = ()
 
 
 def page() -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from service.chaos.elsewhere import OTHERS, Other
 from service.chaos.fault import Fault
 from service.chaos.faults import BY_NAME, FAULTS
-from service.chaos.page import OTHERS, PAGE, Other, page
+from service.chaos.page import PAGE, page
 
 ROOT = Path(__file__).parents[3]
 
