@@ -46,9 +46,13 @@ def make_clip(
     seconds: float = 2.0,
     size: tuple[int, int] = (320, 180),
     gop: int = 25,
+    start_s: float = 0.0,
     **options: Any,
 ) -> Path:
-    """Encode a clip of numbered frames; further options go to the encoder as they are."""
+    """Encode a clip of numbered frames, stamped from ``start_s`` on.
+
+    Further options go to the encoder as they are.
+    """
     options = {"bf": "0", "preset": "ultrafast"} | {k: str(v) for k, v in options.items()}
     if codec == "libx265":
         options["x265-params"] = f"log-level=none:bframes={options.pop('bf')}"
@@ -61,7 +65,7 @@ def make_clip(
         stream.options = {} if codec == "mjpeg" else options
         for number in range(round(seconds * fps)):
             frame = av.VideoFrame.from_ndarray(numbered(number, *size), format="rgb24")
-            frame.pts = number
+            frame.pts = number + round(start_s * fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

@@ -85,7 +85,7 @@ def test_parameter_sets_change_within_a_file(tmp_path: Path) -> None:
 def test_a_file_that_goes_on_in_another_codec(tmp_path: Path, codec: str) -> None:
     """What cannot be followed is told: the file ends too soon, and is not begun again."""
     first = make_clip(tmp_path / "a.ts", seconds=1)
-    second = make_clip(tmp_path / "b.ts", codec=codec, seconds=6, output_ts_offset=1)
+    second = make_clip(tmp_path / "b.ts", codec=codec, seconds=6, start_s=1)
     both = tmp_path / "both.ts"
     both.write_bytes(first.read_bytes() + second.read_bytes())
     watch = played(url=str(both))

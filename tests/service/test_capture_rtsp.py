@@ -168,3 +168,28 @@ def _listener() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
         yield listener.getsockname()[1]
+
+
+def test_a_camera_that_changes_its_picture_while_it_sends(tmp_path: Path) -> None:
+    """Size, profile and keyframe interval change within one connection, again and again."""
+    require_rtsp_server()
+    small = make_clip(tmp_path / "small.ts", seconds=1, profile="baseline")
+    large = make_clip(
+        tmp_path / "large.ts",
+        seconds=1,
+        size=(640, 360),
+        profile="high",
+        gop=5,
+        start_s=1,
+    )
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+
+    def widths() -> list[int]:
+        seen = (frame.picture.width for frame in watch.frames)
+        return [width for width, _ in itertools.groupby(seen)]
+
+    with rtsp_server({"live": both}) as server, watching(url=server.url("live")) as watch:
+        watch.until(lambda: len(widths()) >= 4)
+    assert set(widths()) == {320, 640}
+    assert watch.states == ["connecting", "up"]
