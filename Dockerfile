@@ -19,11 +19,14 @@ FROM python:3.11-slim-bookworm
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 libxcb1 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin maskwatch
+    && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin maskwatch \
+    && install --directory --mode 0700 --owner 10001 --group 10001 /var/lib/maskwatch
 COPY --from=build /opt/maskwatch /opt/maskwatch
 # The thresholds keep glibc from giving each frame's buffer back to the kernel: converting a frame
 # costs a quarter then. See docs/design/decisions/0006-freed-memory-is-kept.md.
+# Events that wait for Redis lie in the state directory: mount a volume there.
 ENV PATH=/opt/maskwatch/bin:$PATH \
+    STATE_DIRECTORY=/var/lib/maskwatch \
     PYTHONDONTWRITEBYTECODE=1 \
     MALLOC_MMAP_THRESHOLD_=268435456 \
     MALLOC_TRIM_THRESHOLD_=1073741824

@@ -237,6 +237,11 @@ def test_the_manifest_fits_together() -> None:
     paths = {probe: container[f"{probe}Probe"]["httpGet"]["path"]
              for probe in ("startup", "liveness", "readiness")}  # fmt: skip
     assert paths == {"startup": "/healthz", "liveness": "/healthz", "readiness": "/readyz"}
+    state = "STATE_DIRECTORY=/var/lib/maskwatch"
+    assert state in (ROOT / "Dockerfile").read_text()
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert f"STATE_DIRECTORY={mounts['state']}" == state
+    assert f"state:{mounts['state']}" in compose()["services"]["worker"]["volumes"]
     stop_s = Settings.model_fields["worker"].default.stop_timeout_s
     assert pod()["terminationGracePeriodSeconds"] > stop_s
 

@@ -13,7 +13,7 @@ from worker.output.losses import LossLedger
 from worker.output.spool_file import FaultReason, SpoolFile
 from worker.output.wire import Stream
 
-WRITE_AFTER_S = 0.05
+WRITE_AFTER_S = 0.04
 """An event that Redis has not confirmed after so long is written to disk."""
 
 BEAT_S = 1.0
