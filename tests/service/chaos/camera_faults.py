@@ -23,7 +23,10 @@ STEADY_S = 11.0
 SILENT_S = 2 * READ_TIMEOUT_S + 1.0
 """A silence that is shorter may end before anybody counts it as one."""
 
-GONE = ("ended", "refused", "stalled", "timeout", "unreachable")
+GONE = ("ended", "refused", "stalled", "timeout", "unreachable", "undecodable")
+"""What a connection that breaks is called depends on where: FFmpeg takes a reset in the middle of
+an RTSP greeting for invalid data."""
+
 SILENT = ("stalled", "timeout", "ended")
 
 
@@ -134,14 +137,12 @@ CAMERA_FAULTS: tuple[Fault, ...] = (
         "the connection to the camera is reset every 0.7 s",
         flapping,
         *GONE,
-        "undecodable",
     ),
     _blind(
         "camera_half_closed",
         "the camera closes its side of the connection",
         wired(half_closed=True),
         *GONE,
-        "undecodable",
     ),
     _blind(
         "camera_slow",
@@ -156,7 +157,6 @@ CAMERA_FAULTS: tuple[Fault, ...] = (
         "bytes from the camera arrive changed",
         wired(garble=0.002),
         *GONE,
-        "undecodable",
         "unsupported",
         consumer="fewer frames, `corrupt` in `dropped_since_last`; else `camera` down, and `gap`",
         operator="`maskwatch_frames_dropped_total` of `corrupt`, or the camera down",

@@ -76,12 +76,16 @@ class WorkerLife:
     def start(self) -> float:
         """Start, and wait until it answers; the seconds that took.
 
+        Without those in which its main thread was ready and had no core, for others may be busy.
+
         Raises:
             RuntimeError: it does not.
         """
         self.launch()
         self.await_alive()
-        return time.monotonic() - self.started_s
+        took_s = time.monotonic() - self.started_s
+        waited_ns = Path(f"/proc/{self.pid}/schedstat").read_text().split()[1]
+        return took_s - int(waited_ns) / 1e9
 
     def await_alive(self) -> None:
         """Wait until it answers.
