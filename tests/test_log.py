@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 
+import h11
 import pytest
 
 from worker import log
@@ -138,3 +139,14 @@ def test_a_thread_that_fails_is_told(capsys: Capture) -> None:
     entry = json.loads(told(capsys)[0])
     assert entry["message"] == "thread camera-hall failed"
     assert entry["exception"].endswith("ValueError: rtsp://***@camera")
+
+
+def test_a_caller_that_speaks_no_http_leaves_no_traceback(capsys: Capture) -> None:
+    """Port scanners would fill the log; our own faults still stand in it."""
+    log.setup("INFO")
+    server = logging.getLogger("uvicorn.error")
+    server.warning("Invalid HTTP request received.")
+    for error in (h11.LocalProtocolError("garbage"), failed("ours")):
+        server.error("Exception in ASGI application", exc_info=error)
+    (line,) = told(capsys)
+    assert "ours" in line

@@ -18,7 +18,7 @@ QUIET = {
     "libav": logging.CRITICAL,  # tells of each damaged packet; frames are metrics
     "matplotlib": logging.WARNING,
     "PIL": logging.WARNING,
-    "uvicorn": logging.WARNING,  # a line a request otherwise
+    "uvicorn": logging.ERROR,  # a line a request otherwise, or one for each port scanner
 }
 """Loggers of libraries that say more than anybody wants to read, and from where on they may."""
 
@@ -74,8 +74,15 @@ def setup(level: str, *, json: bool | None = None) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name, quiet in QUIET.items():
         logging.getLogger(name).setLevel(quiet)
+    logging.getLogger("uvicorn.error").addFilter(_is_ours)
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_thread_failure
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """False for a traceback that somebody caused who does not speak HTTP: that is not our fault."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not type(error).__module__.startswith("h11")
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 from evaluation.voc_folder import add, annotation, write_picture
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from worker.errors import BadDataError, ConfigError
 from worker.evaluation.voc import parse_names, read_annotation, read_folder
@@ -176,3 +181,64 @@ def test_a_map_of_no_known_meaning_is_wrong_usage() -> None:
     """The meanings are listed."""
     with pytest.raises(ConfigError, match=r"--name hat=cap.*without_mask, with_mask"):
         parse_names(["hat=cap"])
+
+
+FUZZ = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+TEXTS = st.text(max_size=12) | st.sampled_from(
+    ["with_mask", "1e999", "nan", "-1", "9" * 400, "1_0"]
+)
+TAGS = st.sampled_from(["object", "name", "bndbox", "xmin", "ymin", "xmax", "ymax", "size", "x"])
+ELEMENTS = st.recursive(
+    st.tuples(TAGS, TEXTS),
+    lambda inner: st.tuples(TAGS, st.lists(inner, max_size=5)),
+    max_leaves=20,
+)
+
+
+def xml(element: Any) -> str:
+    """An element as text."""
+    tag, content = element
+    inner = escape(content) if isinstance(content, str) else "".join(map(xml, content))
+    return f"<{tag}>{inner}</{tag}>"
+
+
+def reads_or_tells(path: Path) -> None:
+    """Boxes inside the picture, or bad data; any other error is a fault of ours."""
+    faces: Any = ()
+    faults: Any = ()
+    with contextlib.suppress(BadDataError):
+        faces, faults = read_annotation(path, 100, 80)
+    for face in faces:
+        assert 0 <= face.box.x1 < face.box.x2 <= 100
+        assert 0 <= face.box.y1 < face.box.y2 <= 80
+    assert all(fault.path == path for fault in faults)
+
+
+@FUZZ
+@given(st.lists(ELEMENTS, max_size=4))
+def test_any_tree_gives_boxes_or_bad_data(tmp_path: Path, elements: list[Any]) -> None:
+    """Our own names in any order, with anything in them."""
+    path = tmp_path / "a.xml"
+    path.write_text(f"<annotation>{''.join(map(xml, elements))}</annotation>", "utf-8", "replace")
+    reads_or_tells(path)
+
+
+@FUZZ
+@given(position=st.integers(0, 300), damage=st.binary(max_size=4), cut=st.integers(0, 60))
+@example(position=0, damage=b"<" * 100_000, cut=0)
+@example(position=0, damage=b"<a>" * 100_000, cut=0)
+@example(position=0, damage=b"\xff\xfe", cut=0)
+@example(position=0, damage=b'<?xml version="1.0" encoding="nowhere"?>', cut=0)
+def test_any_damage_gives_boxes_or_bad_data(
+    tmp_path: Path, position: int, damage: bytes, cut: int
+) -> None:
+    """Wherever it is."""
+    whole = annotation([("with_mask", (10, 10, 40, 50)), ("without_mask", (1, 2, 3, 4))]).encode()
+    damaged = whole[:position] + damage + whole[position + len(damage) :]
+    (tmp_path / "a.xml").write_bytes(damaged[: len(damaged) - cut])
+    reads_or_tells(tmp_path / "a.xml")

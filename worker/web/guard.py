@@ -55,7 +55,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        given = request.query_params.get("token")
+        path, given = _address(request)
         remember = given is not None and self._is_token(given)
 
         async def send_guarded(message: Message) -> None:
@@ -66,8 +66,10 @@ class Guard:
                     headers.append("set-cookie", self._cookie(given or ""))
             await send(message)
 
-        path = request.url.path
-        if path in FOR_MACHINES or path.startswith("/static/"):
+        if not path:
+            answer = PlainTextResponse("This is no address.\n", 400)
+            await answer(scope, receive, send_guarded)
+        elif path in FOR_MACHINES or path.startswith("/static/"):
             await self._app(scope, receive, send_guarded)
         elif refusal := self._refusal(request):
             await refusal(scope, receive, send_guarded)
@@ -126,6 +128,14 @@ class Guard:
         answer = Response()
         answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
         return answer.headers["set-cookie"]
+
+
+def _address(request: Request) -> tuple[str, str | None]:
+    """Path and token; neither, where what stands in the address is no text."""
+    try:
+        return request.url.path, request.query_params.get("token")
+    except ValueError:
+        return "", None
 
 
 def busy(why: str) -> Response:
