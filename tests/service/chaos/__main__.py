@@ -24,11 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from service.chaos.cell import Prover, Row
+from service.chaos.cell import Prover
 from service.chaos.fault import Cell, Fault
 from service.chaos.faults import BY_NAME, FAULTS
 from service.chaos.kills import TIMES, kills
 from service.chaos.rig import Plan, rig
+from service.chaos.row import Row
 from service.rtsp_server import missing
 
 Task = tuple[str, Cell]
@@ -216,7 +217,7 @@ def rows_of(asked: argparse.Namespace) -> Iterator[Row]:
     seed = random.SystemRandom().randrange(10_000) if asked.seed is None else asked.seed
     one_server = asked.server.split(",")[seed % len(asked.server.split(","))]
     if asked.lane is not None:
-        tasks: list[Task] = [tuple(task.split(":")) for task in asked.lane]  # type: ignore[misc]
+        tasks: list[Task] = [tuple(task.split(":")) for task in asked.lane]
         return lane(iter(tasks), asked.server, Pace(keep=asked.keep))
     if asked.kills is not None:
         return kills(asked.kills, seed, one_server)

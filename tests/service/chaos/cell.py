@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import re
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from service.chaos.fault import Cell, Fault
-from service.chaos.ledger import Document, Ledger
+from service.chaos.ledger import Ledger
 from service.chaos.rig import CAMERAS, PASSWORD, Rig, down, total
-from service.chaos.worker_life import Usage, Watch
+from service.chaos.row import Row
+from service.chaos.signs import Signs
+from service.chaos.worker_life import Usage
 
 HELD_S: Mapping[Cell, float] = {"start": 4.0, "middle": 8.0, "twice": 4.0, "2s": 2.0, "60s": 60.0}
 PAUSE_S = 1.0
@@ -30,66 +28,10 @@ STEADY_S = 20.0
 TELL_S = 7.0
 """A loss that goes on is told every five seconds."""
 
-GROWTH = 1.05
 BLIND_LIMIT_S = 3.0
 """A camera without a frame for longer than this was blind, and a gap has to tell of it."""
 
 BLIND_SLACK_S = 1.5
-
-
-@dataclass(slots=True)
-class Row:
-    """What came of one fault at one time.
-
-    Attributes:
-        told_s: from its begin to the first sign of it.
-        back_s: from its end until all is well.
-        start_s: how long the start took that came after it, where that is in question.
-        lost: events lost though they should not be.
-        given_up: events lost, and told, as this fault is meant to.
-        repeats: entries that de-duplication has to catch.
-        duplicates, unexplained: sentences.
-    """
-
-    fault: str
-    cell: str
-    told_s: float | None = None
-    back_s: float | None = None
-    start_s: float | None = None
-    lost: int = 0
-    given_up: int = 0
-    repeats: int = 0
-    duplicates: list[str] = field(default_factory=list)
-    unexplained: list[str] = field(default_factory=list)
-    usage: str = ""
-
-    @property
-    def fine(self) -> bool:
-        """True where nothing is wrong."""
-        return not (self.lost or self.duplicates or self.unexplained)
-
-    def __str__(self) -> str:
-        def shown(value: float | None) -> str:
-            return "   -  " if value is None else f"{value:4.1f} s"
-
-        mark = "ok " if self.fine else "BAD"
-        told = (
-            f"{self.fault:<28} {self.cell:<7} {mark} told {shown(self.told_s)}"
-            f"  back {shown(self.back_s)}  repeats {self.repeats}"
-        )
-        if self.start_s is not None:
-            told += f"  started in {self.start_s:.1f} s"
-        if self.given_up:
-            told += f"  given up and told {self.given_up}"
-        for sentence in [*self.duplicates, *self.unexplained]:
-            told += f"\n    {sentence}"
-        if self.lost:
-            told += f"\n    lost {self.lost}"
-        return told
-
-    def to_json(self) -> str:
-        """For the process that asked."""
-        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +67,14 @@ class Prover:
             rig.worker.stop()
         if rested and cell != "start":
             time.sleep(max(0.0, self._well_s + fault.rest_s - time.monotonic()))
-        before, said = self.mark(), rig.worker.log_size()
-        begun_s = time.monotonic()
+        before, signs = self.mark(), Signs(fault, rig.worker)
         try:
-            with Watch(rig.worker) as watch, self._telling(fault, said, watch, begun_s, row):
+            with signs:
                 self._inflict(fault, cell)
                 ended_s, ended = time.monotonic(), time.time()
                 trouble = self.await_well(ended, fault.cap_s + SLACK_S)
                 row.back_s = None if trouble else time.monotonic() - ended_s
+            row.told_s = signs.shown_after_s
             if trouble:
                 row.unexplained.append(f"{fault.cap_s + SLACK_S:g} s after its end: {trouble}")
                 self.await_well(ended, 60.0)
@@ -140,9 +82,8 @@ class Prover:
             row.unexplained.append(f"{type(error).__name__}: {error}")
             self._revive()
         self.prove(row, fault, before)
-        shows = HELD_S[cell] >= fault.shows_after_s
-        if shows:
-            row.unexplained += self._unseen(fault, said, watch, before.alerts)
+        if HELD_S[cell] >= fault.shows_after_s:
+            row.unexplained += signs.missed(self.ledger.since(before.alerts))
         return row
 
     def finish(self) -> list[str]:
@@ -212,55 +153,6 @@ class Prover:
         seen = "maskwatch_camera_last_frame_timestamp_seconds"
         late = [c for c in CAMERAS if total(metrics, seen, f'camera="{c}"') <= since]
         return f"{', '.join(late)}: no frame yet" if late else ""
-
-    # -- its signs
-
-    @contextlib.contextmanager
-    def _telling(
-        self, fault: Fault, said: int, watch: Watch, begun_s: float, row: Row
-    ) -> Iterator[None]:
-        """Take the time until the fault shows in log or metrics."""
-        ended = threading.Event()
-
-        def look() -> None:
-            while not ended.wait(0.1):
-                if self._in_log(fault, said) or self._in_metrics(fault, watch):
-                    row.told_s = time.monotonic() - begun_s
-                    return
-
-        thread = threading.Thread(target=look, name="telling", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join(5)
-
-    def _in_log(self, fault: Fault, said: int) -> bool:
-        return bool(fault.log and re.search(fault.log, self.rig.worker.said(said)))
-
-    def _in_metrics(self, fault: Fault, watch: Watch) -> bool:
-        metric = fault.metric
-        if metric is None:
-            return False
-        for series in metric.series:
-            if metric.does == "falls to 0" and watch.low.get(series) == 0:
-                return True
-            if metric.does == "rises" and watch.high.get(series, 0) > watch.first.get(series, 0):
-                return True
-        return False
-
-    def _unseen(self, fault: Fault, said: int, watch: Watch, alerts: int) -> list[str]:
-        """The signs that should have been there and were not."""
-        missed = []
-        if fault.log and not self._in_log(fault, said):
-            missed.append(f"no log line {fault.log!r}")
-        if fault.metric and not self._in_metrics(fault, watch):
-            missed.append(f"no metric: {fault.metric}")
-        events = list(self.ledger.since(alerts))
-        if fault.event and not any(_matches(event, fault.event) for event in events):
-            missed.append(f"no event {fault.event}")
-        return missed
 
     # -- the proof
 
@@ -360,27 +252,9 @@ class Prover:
                 self._steady = (pid, worker.usage())
             return []
         before = self._steady[1]
-        while grown := _growth(before, now := worker.usage()):
+        while grown := (now := worker.usage()).growth(before):
             if time.monotonic() > ends_s:
                 return [f"grown: {grown}, from {before} to {now}"]
             time.sleep(0.2)
         row.usage = f"{before} -> {now}"
         return []
-
-
-def _growth(before: Usage, now: Usage) -> str:
-    """What has grown by more than 5 %, and by more than one."""
-    pairs = {
-        "memory": (before.memory_mb, now.memory_mb),
-        "threads": (before.threads, now.threads),
-        "descriptors": (before.descriptors, now.descriptors),
-    }
-    return ", ".join(name for name, (old, new) in pairs.items() if new > max(old * GROWTH, old + 1))
-
-
-def _matches(event: Document, wanted: Mapping[str, Any]) -> bool:
-    """True where each field is the one that is wanted, or one of several."""
-    return all(
-        event.get(name) in value if isinstance(value, set) else event.get(name) == value
-        for name, value in wanted.items()
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -30,7 +30,7 @@ def clip(
     scene = Scene(width, height, FPS, 3, 5)
     options = {"preset": "ultrafast", "qp": "28"} if codec == "libx264" else {}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=FPS, options=options)
+        stream: Any = container.add_stream(codec, rate=FPS, options=options)
         stream.width, stream.height = width, height
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.gop_size = 1 if view == "still" else FPS

@@ -11,8 +11,9 @@ import random
 import time
 from collections.abc import Iterator
 
-from service.chaos.cell import SLACK_S, Prover, Row
+from service.chaos.cell import SLACK_S, Prover
 from service.chaos.rig import Plan, Rig, rig, total
+from service.chaos.row import Row
 
 NAME = "worker_killed_at_chance"
 TIMES = 50

@@ -31,12 +31,18 @@ def frame(seq: int, run: str = RUN, second: float | None = None) -> str:
 
 
 def loss(seq: int, first: int, last: int, **more: Any) -> str:
-    told = {"stream": "frames", "first_seq": first, "last_seq": last, "count": last - first + 1}
+    told: dict[str, Any] = {
+        "stream": "frames",
+        "first_seq": first,
+        "last_seq": last,
+        "count": last - first + 1,
+    }
     return event("loss", seq, reason="spool_full", **(told | more))
 
 
 def gap(seq: int, start: float, end: float) -> str:
-    return event("gap", seq, **{"from": at(start), "to": at(end)})
+    times: dict[str, Any] = {"from": at(start), "to": at(end)}
+    return event("gap", seq, **times)
 
 
 def ledger(*texts: str) -> Ledger:

@@ -8,16 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 START_S = 60.0
 STOP_S = 30.0
-SAMPLE_S = 0.25
+GROWTH = 1.05
 
 # The worker dies with us, however we die: no run of this leaves a process behind.
 _BOOT = """\
@@ -36,6 +35,17 @@ class Usage:
     memory_mb: float
     threads: int
     descriptors: int
+
+    def growth(self, before: Usage) -> str:
+        """What has grown by more than 5 %, and by more than one; empty where nothing has."""
+        pairs = {
+            "memory": (before.memory_mb, self.memory_mb),
+            "threads": (before.threads, self.threads),
+            "descriptors": (before.descriptors, self.descriptors),
+        }
+        return ", ".join(
+            name for name, (old, new) in pairs.items() if new > max(old * GROWTH, old + 1)
+        )
 
     def __str__(self) -> str:
         return f"{self.memory_mb:.0f} MB, {self.threads} threads, {self.descriptors} descriptors"
@@ -160,41 +170,3 @@ class WorkerLife:
             threads=int(status["Threads"]),
             descriptors=len(list((process / "fd").iterdir())),
         )
-
-
-@dataclass(slots=True)
-class Watch:
-    """What was on /metrics while it lasted: a thread that looks four times a second.
-
-    Attributes:
-        low, high: least and greatest value of each series.
-        first: its value at the first look; what was not there then begins at 0.
-    """
-
-    worker: WorkerLife
-    low: dict[str, float] = field(default_factory=dict)
-    high: dict[str, float] = field(default_factory=dict)
-    first: dict[str, float] = field(default_factory=dict)
-    _ended: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def __enter__(self) -> Watch:
-        self._look()
-        self.first = dict(self.low)
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join(5)
-
-    def _run(self) -> None:
-        while not self._ended.wait(SAMPLE_S):
-            self._look()
-
-    def _look(self) -> None:
-        for series, value in self.worker.metrics(1.0).items():
-            self.low[series] = min(value, self.low.get(series, value))
-            self.high[series] = max(value, self.high.get(series, value))
