@@ -114,7 +114,7 @@ class WorkerView:
         blind = [
             f"{run.camera_id}: {run.condition.reason or run.condition.state}"
             for run in cameras
-            if run.condition.state in {"down", "connecting"}
+            if run.condition.blind
         ]
         model = self._artifact
         return [

@@ -50,6 +50,14 @@ class _Camera(BaseHTTPRequestHandler):
             self._part(_jpeg(number))
         self.server.ended.wait()
 
+    def _endless(self) -> None:
+        self._multipart()
+        for number in range(10):
+            self._part(_jpeg(number))
+        self.wfile.write(b"--part\r\nContent-Type: image/jpeg\r\n\r\n")
+        while not self.server.ended.wait(FRAME_S):
+            self.wfile.write(bytes(10_000))
+
     def _recording(self) -> None:
         body = self.server.clip.read_bytes()
         self.send_response(200)
@@ -150,6 +158,13 @@ def test_packets_that_cannot_be_decoded(web: str) -> None:
 def test_a_stream_that_freezes(web: str) -> None:
     """A connection that stays open and sends nothing is down after the time-out."""
     with watching(url=f"{web}/frozen", read_timeout_s=1) as watch:
+        watch.until(lambda: watch.states[-1:] == ["down: stalled"])
+    assert "up" in watch.states
+
+
+def test_a_part_without_an_end(web: str) -> None:
+    """A picture that goes on and on is cut off at the time-out, before it fills the memory."""
+    with watching(url=f"{web}/endless", read_timeout_s=1) as watch:
         watch.until(lambda: watch.states[-1:] == ["down: stalled"])
     assert "up" in watch.states
 

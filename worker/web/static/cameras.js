@@ -74,7 +74,7 @@ function summarise(state) {
     LABELS.map((label) => [label, up.reduce((sum, camera) => sum + (camera.counts[label] ?? 0), 0)]),
   );
   showFaces(totals, sums);
-  const blind = watched.filter((camera) => camera.state !== "up");
+  const blind = watched.filter((camera) => camera.state !== "up" || camera.reason === "frozen");
   const told = blind.slice(0, MOST_TOLD).map((camera) => {
     const link = element("a", "", camera.camera_id);
     link.href = `/camera/${camera.camera_id}`;

@@ -66,7 +66,9 @@ function overlay(camera) {
   if (camera.state === "down") return `${sentence(REASONS[camera.reason] ?? "it does not send")}.${last}`;
   if (camera.state === "connecting") return `Connecting.${last}`;
   if (camera.state === "off") return `Outside its active hours.${last}`;
-  if (camera.state === "ended") return "The file was played to its end.";
+  if (camera.state === "ended")
+    return camera.reason ? "The file could not be played to its end." : "The file was played to its end.";
+  if (camera.reason) return `${sentence(REASONS[camera.reason] ?? camera.reason)}.`;
   return camera.looked_at ? "" : "No picture yet.";
 }
 
