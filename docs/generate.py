@@ -26,6 +26,7 @@ from worker.metrics import (
     LABELS,
     LOSSES,
     RELOADS,
+    SPOOL_FAULTS,
     STAGES,
     STATES,
     UNKNOWNS,
@@ -175,14 +176,16 @@ def metrics() -> str:
         f"- `result` of `maskwatch_config_reloads_total`: {words(RELOADS)}.",
         f"- `reason` of `maskwatch_frames_dropped_total`: {words(DROPS)}; of",
         f"  `maskwatch_events_lost_total`: {words(LOSSES)}; of",
+        f"  `maskwatch_spool_faults_total`: {words(SPOOL_FAULTS)}; of",
         f"  `maskwatch_faces_unknown_total`: {words(UNKNOWNS)}; of `maskwatch_camera_blind` and",
         f"  `maskwatch_camera_reconnects_total`: {words(CAMERA_REASONS)}.",
         "",
         "## Identities",
         "",
-        "Per run, `maskwatch_events_created_total` equals `maskwatch_events_published_total`, plus",
-        "`maskwatch_events_lost_total`, plus what waits in memory"
-        ' (`maskwatch_queue_depth{stage="publish"}`).',
+        "`maskwatch_events_created_total` plus `maskwatch_events_recovered_total` equals",
+        "`maskwatch_events_published_total`, plus `maskwatch_events_lost_total`, plus what waits in",
+        'memory (`maskwatch_queue_depth{stage="publish"}`) and on disk (`maskwatch_events_spooled`).',
+        "A scrape may catch an event between two of them.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -201,6 +201,10 @@ def test_a_file_that_breaks_costs_what_it_alone_held(
     assert (kind, reason) == ("frame", "spool_lost")
     found = ids(own_redis, "maskwatch:frames:hall")
     assert len(found) == len(set(found)) == 6_010 - lost
+    with client_of(own_redis) as client:
+        [told] = [json.loads(document) for _, _, document in entries(client, "maskwatch:alerts")]
+    missing = set(range(6_010)) - {int(name.rpartition(":")[2]) for name in found}
+    assert missing == set(range(told["first_seq"], told["last_seq"] + 1))
     assert rig.balanced()
     assert len(list(tmp_path.glob("spool.db.corrupt-*"))) == 1
 

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.output.event import Event
+from worker.output.event import Event, Loss
 from worker.output.wire import EventType, Stream
 
 WINDOW = 1_000
@@ -33,18 +33,50 @@ class Waiting:
     noted: bool = False
 
 
+class _Behind:
+    """Events on disk that are not in memory: how many of each type, and which, where known.
+
+    Attributes:
+        spans: first and last number of each run and camera that this life has written.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[EventType] = Counter()
+        self.spans: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def __bool__(self) -> bool:
+        return self.counts.total() > 0
+
+    def add(self, event: Event) -> None:
+        """It was written, after all others of its camera."""
+        self.counts[event.type] += 1
+        place = (event.event_id.partition(":")[0], event.camera_id)
+        first, _ = self.spans.get(place, (event.seq, event.seq))
+        self.spans[place] = (first, event.seq)
+
+    def remove(self, event: Event) -> None:
+        """It was read back or dropped, before all others of its camera."""
+        self.counts[event.type] -= 1
+        place = (event.event_id.partition(":")[0], event.camera_id)
+        _, last = self.spans.get(place, (0, -1))
+        if event.seq < last:
+            self.spans[place] = (event.seq + 1, last)
+        else:
+            self.spans.pop(place, None)
+
+
 class _Lane:
     """One kind of stream, from the oldest: the window, what lies behind it on disk, memory.
 
     Attributes:
-        behind: events on disk that are not in memory, by type.
+        behind: events on disk that are not in memory.
         read_row: no row above this one was ever in memory, but for those in ``fresh``.
         gone: rows that are settled and still to be deleted.
     """
 
     def __init__(self) -> None:
         self.window: deque[Waiting] = deque()
-        self.behind: Counter[EventType] = Counter()
+        self.behind = _Behind()
         self.fresh: deque[Waiting] = deque()
         self.read_row = 0
         self.gone: set[int] = set()
@@ -52,7 +84,7 @@ class _Lane:
     def take(self, limit: int, from_disk: int) -> list[Waiting]:
         """The oldest; what lies in memory only once nothing older is on disk."""
         taken = [self.window.popleft() for _ in range(min(limit, from_disk, len(self.window)))]
-        if not self.window and not self.behind.total():
+        if not self.window and not self.behind:
             more = min(limit - len(taken), len(self.fresh))
             taken += [self.fresh.popleft() for _ in range(more)]
         return taken
@@ -61,17 +93,17 @@ class _Lane:
         """True where there is something to take."""
         if self.window:
             return from_disk
-        return bool(self.fresh) and not self.behind.total()
+        return bool(self.fresh) and not self.behind
 
     def absorb(self) -> None:
         """What was written leaves memory, as far as the window has no room for it."""
         while self.fresh and self.fresh[0].row is not None:
             waiting = self.fresh.popleft()
-            if len(self.window) < WINDOW and not self.behind.total():
+            if len(self.window) < WINDOW and not self.behind:
                 self.window.append(waiting)
                 self.read_row = waiting.row or 0
             else:
-                self.behind[waiting.event.type] += 1
+                self.behind.add(waiting.event)
 
 
 class Backlog:
@@ -165,7 +197,7 @@ class Backlog:
     def wants_refill(self, stream: Stream) -> bool:
         """True where the window runs low and more lies behind it."""
         lane = self._lanes[stream]
-        return bool(lane.behind.total()) and len(lane.window) <= WINDOW // 2
+        return bool(lane.behind) and len(lane.window) <= WINDOW // 2
 
     def read_row(self, stream: Stream) -> int:
         """Rows above this one may be dropped: nobody has them in hand."""
@@ -173,7 +205,7 @@ class Backlog:
 
     def behind(self, stream: Stream) -> int:
         """Events on disk that are not in memory."""
-        return self._lanes[stream].behind.total()
+        return self._lanes[stream].behind.counts.total()
 
     def written(self, rows: Sequence[tuple[Waiting, int]]) -> None:
         """These lie on disk now, in the order in which they were queued."""
@@ -193,7 +225,7 @@ class Backlog:
 
     def found(self, stream: Stream, counts: Mapping[EventType, int]) -> None:
         """What an earlier run left on disk."""
-        self._lanes[stream].behind.update(counts)
+        self._lanes[stream].behind.counts.update(counts)
         self.on_disk += sum(counts.values())
 
     def refilled(self, stream: Stream, rows: Iterable[tuple[int, Event]], *, last: bool) -> int:
@@ -203,7 +235,7 @@ class Backlog:
             lane.read_row = row
             if row not in lane.gone:
                 lane.window.append(Waiting(event, float("-inf"), row, noted=True))
-                lane.behind[event.type] -= 1
+                lane.behind.remove(event)
         return self._forget(lane) if last else 0
 
     def dropped(self, stream: Stream, rows: Iterable[tuple[int, Event]]) -> list[Event]:
@@ -214,7 +246,7 @@ class Backlog:
             lane.read_row = row
             if row not in lane.gone:
                 lane.gone.add(row)
-                lane.behind[event.type] -= 1
+                lane.behind.remove(event)
                 self.on_disk -= 1
                 lost.append(event)
         return lost
@@ -228,11 +260,19 @@ class Backlog:
         for stream, numbers in rows.items():
             self._lanes[stream].gone -= numbers
 
-    def disk_is_lost(self) -> Counter[EventType]:
-        """Nothing on disk can be read any more; what is in memory as well stays. What is gone."""
+    def disk_is_lost(self) -> tuple[Counter[EventType], list[Loss]]:
+        """Nothing on disk can be read any more; what is in memory as well stays.
+
+        Returns:
+            How many of each type are gone, and which, as far as this life knows.
+        """
         lost: Counter[EventType] = Counter()
-        for lane in self._lanes.values():
-            lost += lane.behind
+        known: list[Loss] = []
+        for stream, lane in self._lanes.items():
+            lost += lane.behind.counts
+            for (run_id, camera_id), (first, last) in lane.behind.spans.items():
+                count = last - first + 1
+                known.append(Loss(camera_id, stream, first, last, count, "spool_lost", run_id))
             self._forget(lane)
             lane.fresh.extendleft(reversed(lane.window))
             lane.window.clear()
@@ -242,11 +282,11 @@ class Backlog:
         for waiting in self.hand + left:
             waiting.row = None
         self.on_disk, self.in_memory = 0, len(self.left())
-        return lost
+        return lost, known
 
     def _forget(self, lane: _Lane) -> int:
-        missing = lane.behind.total()
-        lane.behind.clear()
+        missing = lane.behind.counts.total()
+        lane.behind = _Behind()
         self.on_disk -= missing
         return missing
 

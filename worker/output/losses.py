@@ -58,7 +58,7 @@ class LossLedger:
             self._add(key, _Range(news["first_seq"], news["last_seq"], news["count"]))
 
     def restore(self, untold: Iterable[Loss]) -> None:
-        """What an earlier run had not told."""
+        """Losses that are known by their range, each with its run; such as nobody was told of."""
         for loss in untold:
             run_id = loss.of_run_id or self._run_id
             key = _Key(run_id, loss.camera_id, loss.stream, loss.reason)

@@ -205,8 +205,10 @@ class Spool:
         except (OSError, sqlite3.Error):
             return  # the next turn finds it closed, and comes here again
         with self._backlog.lock:
-            for kind, count in self._backlog.disk_is_lost().items():
+            counts, known = self._backlog.disk_is_lost()
+            for kind, count in counts.items():
                 self._listener.lost(kind, "spool_lost", count)
+            self._losses.restore(known)
         self._turn = self._make_turn(records, Former())
 
     def _open(self) -> SpoolFile:

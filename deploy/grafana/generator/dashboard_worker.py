@@ -63,8 +63,8 @@ def worker_now() -> list[Panel]:
         ),
         stat(
             "Room taken by events that wait",
-            "In memory, of what the configuration allows; the fullest worker.",
-            f"max(maskwatch:publish_queue:ratio{{{WORKER}}})",
+            "On disk, of what the configuration allows; the fullest worker.",
+            f"max(maskwatch_spool_bytes{{{WORKER}}} / maskwatch_spool_limit_bytes{{{WORKER}}})",
             "percentunit",
             steps=((None, "green"), (0.1, "orange"), (0.5, "red")),
         ),
@@ -184,12 +184,20 @@ def delivery() -> list[Panel]:
                 ),
             ],
         ),
+        bands(
+            "Disk over time",
+            "Green while the disk takes events.",
+            Query(f"maskwatch_spool_up{{{WORKER}}}", "{{instance}}"),
+            TAKES,
+            width=12,
+        ),
         lines(
             "Events a second",
             "What is made is published, waits, or is lost; nothing else.",
             [
                 Query(rate("events_created_total", "type", WORKER), "{{type}} made"),
                 Query(rate("events_published_total", "", WORKER), "published"),
+                Query(rate("events_replayed_total", "", WORKER), "of these, after a wait on disk"),
             ],
         ),
         lines(
