@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from worker.errors import ConfigError
 from worker.section import Name, Seconds, Section
 
 Scheme = Literal["rtsp", "rtsps", "http", "https", "file", "device", "demo"]
@@ -49,13 +50,23 @@ class Worker(Section):
 
     @property
     def state_folder(self) -> Path:
-        """Where the state lies: as set, else as systemd or the desktop's standard has it."""
+        """Where the state lies: as set, else as systemd or the desktop's standard has it.
+
+        Raises:
+            ConfigError: none of them says.
+        """
         if self.state_dir:
             return self.state_dir
         if given := os.environ.get("STATE_DIRECTORY"):
             return Path(given.split(":")[0])  # systemd lists several where the unit names several
-        home = os.environ.get("XDG_STATE_HOME")
-        return (Path(home) if home else Path.home() / ".local/state") / "maskwatch" / self.identity
+        if home := os.environ.get("XDG_STATE_HOME"):
+            return Path(home) / "maskwatch" / self.identity
+        try:
+            return Path.home() / ".local/state/maskwatch" / self.identity
+        except RuntimeError:
+            raise ConfigError(
+                "worker.state_dir: this user has no home; name a folder for the worker's state"
+            ) from None
 
 
 class Spool(Section):

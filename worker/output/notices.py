@@ -94,7 +94,8 @@ class EventsLost:
         event = self.event
         return (
             f"the worker lost {event.count} events of {event.stream} of camera {event.camera_id}, "
-            f"seq {event.first_seq} to {event.last_seq} ({event.reason})"
+            f"seq {event.first_seq} to {event.last_seq} of run {event.of_run_id or event.run_id} "
+            f"({event.reason})"
         )
 
 
