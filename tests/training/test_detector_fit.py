@@ -16,6 +16,7 @@ from training.detector.centerface import centerface_path
 from training.detector.data import parse_folder, read_source
 from training.detector.fit import Fit, Step, mean_network, read_network
 from training.detector.network import CenterPoint
+from training.detector.presets import PRESETS, detector_preset
 from training.detector.recipe import DetectorRecipe, detector_recipe
 from training.runs import RunFolder
 from worker.errors import ConfigError, WorkError
@@ -53,7 +54,7 @@ def fit(
         recipe,
         [str(data)],
         out,
-        start=[],
+        start=[str(centerface_path())],
         teacher=teacher,
         resume=resume,
         threads=1,
@@ -183,6 +184,24 @@ def test_wrong_folders_and_weights_are_named(text: str, sentence: str) -> None:
     """Each is a sentence with the option as it was written."""
     with pytest.raises(ConfigError, match=sentence):
         parse_folder(text)
+
+
+def test_presets_begin_from_what_is_shipped() -> None:
+    """Each preset is a valid recipe; values can be changed; an unknown name is a sentence."""
+    venue = detector_preset("venue")
+    assert venue.recipe({"steps": "5"}).steps == 5
+    assert venue.recipe({}).learning_rate == 1e-4
+    assert all(preset.recipe({}) for preset in PRESETS.values())
+    assert read_network(venue.start_path).name == "center-point"
+    with pytest.raises(ConfigError, match="no preset 'best' of a detector; take one of tuned"):
+        detector_preset("best")
+
+
+def test_frozen_stages_are_refused_for_a_network_made_narrow(data: Path, tmp_path: Path) -> None:
+    """What was just made narrow has to learn everywhere."""
+    slim = RECIPE.model_copy(update={"network": "center-point-slim"})
+    with pytest.raises(ConfigError, match="set frozen_stages=0"):
+        fit(data, tmp_path / "run", slim)
 
 
 def test_wrong_recipe_names_its_key() -> None:

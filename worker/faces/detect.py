@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError
-from worker.faces.heatmap import open_artifact, open_centerface, open_shipped
+from worker.faces.heatmap import ACCURATE, open_artifact, open_centerface, open_shipped
 from worker.inference.artifact import load
 from worker.records import Box, Detection, Image
 
@@ -93,7 +94,7 @@ class Haar:
 
 
 DETECTORS: dict[str, Callable[[int], Detector]] = {
-    "maskwatch": open_shipped,
+    "maskwatch": partial(open_shipped, ACCURATE),
     "centerface": open_centerface,
     "haar": Haar,
 }

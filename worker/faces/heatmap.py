@@ -43,7 +43,8 @@ SLIM_NETWORK = "center-point-slim"
 NETWORKS = (NETWORK, SLIM_NETWORK)
 """Names of the networks whose graphs are run here; they differ in width alone."""
 
-SHIPPED = "face-detector"
+ACCURATE, FAST = "face-detector", "face-detector-fast"
+"""Folders of the detectors that maskwatch ships."""
 
 
 class HeatmapDetector:
@@ -103,10 +104,10 @@ class HeatmapDetector:
             return session
 
 
-def open_shipped(min_face_px: int) -> HeatmapDetector:
-    """The detector that maskwatch ships."""
+def open_shipped(folder: str, min_face_px: int) -> HeatmapDetector:
+    """A detector that maskwatch ships: ``ACCURATE`` or ``FAST``."""
     return open_artifact(
-        load(Path(str(files("worker.models") / SHIPPED)), kind="detector"), min_face_px
+        load(Path(str(files("worker.models") / folder)), kind="detector"), min_face_px
     )
 
 
