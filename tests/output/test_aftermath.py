@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from output.rig import PERIOD, SUMMARY, Rig, frame_of, wait_for
 
 from worker.output.aftermath import Aftermath
+from worker.output.embedded import RedisServer
 from worker.output.event import Event, RuleSummary, ViolationSummary
 from worker.records import CameraState, CameraStatus
 
@@ -169,7 +171,7 @@ def test_what_was_open_is_ended_under_its_name(life: Callable[..., Life], tmp_pa
     first.rig.events.violation("hall", "update", VIOLATION)
     first.rig.events.rule("start", RuleSummary(1, 0.9, T0 - 180, PERIOD))
     for phase in ("start", "end"):
-        first.rig.events.track("door", phase, _other_track())
+        first.rig.events.track("door", phase, dataclasses.replace(SUMMARY, number=13))
     first.frame(T0 + 2)
     second = life(first.killed(tmp_path / "b"))
     second.aftermath.begin(["hall", "door"], T0 + 60)
@@ -194,5 +196,18 @@ def test_a_camera_that_is_no_more_is_closed_as_well(
     assert [reason for _, reason, _ in second.ends()] == ["restarted"]
 
 
-def _other_track() -> Any:
-    return type(SUMMARY)(13, T0, 1.0, SUMMARY.decision, {}, {})
+def test_what_begins_is_noted_before_anybody_is_told(
+    shared_redis: RedisServer, rig_for: Make, tmp_path: Path
+) -> None:
+    """However soon after it the worker is killed, the next life knows what is open."""
+    rig = rig_for(shared_redis, folder=tmp_path / "a").start()
+    wait_for(lambda: rig.publisher.connected)
+    for number in range(10):
+        summary = dataclasses.replace(SUMMARY, number=number)
+        rig.events.track("hall", "start", summary)
+        wait_for(lambda number=number: len(rig.counts.sent) > number)  # type: ignore[misc]
+        shutil.copytree(tmp_path / "a", tmp_path / f"b{number}")
+        copy = rig_for(NOWHERE, folder=tmp_path / f"b{number}")
+        assert copy.spool is not None
+        assert len(copy.spool.former.open) == number + 1
+    assert rig.counts.replays == 0

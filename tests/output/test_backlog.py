@@ -27,9 +27,9 @@ def test_alerts_leave_first(maker: EventMaker) -> None:
     waiting = [*frames(maker, 3), maker.track("hall", "start", SUMMARY)]
     for event in waiting:
         backlog.put(Waiting(event, 0.0))
-    assert [w.event for w in backlog.take(3, 0)] == [waiting[3], waiting[0], waiting[1]]
+    assert [w.event for w in backlog.take(3, 0, 0.0)] == [waiting[3], waiting[0], waiting[1]]
     backlog.hand = []
-    assert [w.event for w in backlog.take(3, 0)] == [waiting[2]]
+    assert [w.event for w in backlog.take(3, 0, 0.0)] == [waiting[2]]
 
 
 def test_the_least_important_goes_first(maker: EventMaker) -> None:
@@ -41,7 +41,7 @@ def test_the_least_important_goes_first(maker: EventMaker) -> None:
         assert backlog.put(Waiting(event, 0.0)) is None
     gone = [backlog.put(Waiting(event, 0.0)) for event in alerts[1:]]
     assert [event.type for event in gone if event] == ["frame", "compliance", *["track"] * 3]
-    assert [w.event for w in backlog.take(9, 0)] == alerts[3:]
+    assert [w.event for w in backlog.take(9, 0, 0.0)] == alerts[3:]
 
 
 def test_loss_events_push_nothing_out(maker: EventMaker) -> None:

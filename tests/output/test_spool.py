@@ -60,7 +60,7 @@ def test_a_publisher_that_hangs_does_not_keep_events_from_the_disk(
     """What is in hand is written as well as what waits."""
     rig = rig_for(NOWHERE, folder=tmp_path)
     rig.frames(300)
-    rig.publisher._backlog.take(200, 0)
+    rig.publisher._backlog.take(200, 0, 0.0)
     rig.start_disk()
     rig.spooled(300)
 
@@ -126,7 +126,7 @@ def test_what_arrived_before_a_death_is_not_published_twice(
     first = rig_for(shared_redis, folder=tmp_path)
     first.frames(20)
     first.publisher._writer.connect()
-    hand = first.publisher._backlog.take(200, 0)
+    hand = first.publisher._backlog.take(200, 0, 0.0)
     first.publisher._writer.send([w.event for w in hand], [], {})  # and then it hears nothing
     first.start_disk()
     first.spooled(20)

@@ -24,6 +24,7 @@ class Waiting:
         row: its place on disk; None while it lies in memory alone.
         settled: it was published, or given up.
         noted: the journal knows of it.
+        held_until_s: not to be published before: the journal is to be written first.
     """
 
     event: Event
@@ -31,6 +32,7 @@ class Waiting:
     row: int | None = None
     settled: bool = False
     noted: bool = False
+    held_until_s: float = float("-inf")
 
 
 class _Behind:
@@ -81,19 +83,20 @@ class _Lane:
         self.read_row = 0
         self.gone: set[int] = set()
 
-    def take(self, limit: int, from_disk: int) -> list[Waiting]:
+    def take(self, limit: int, from_disk: int, now_s: float) -> list[Waiting]:
         """The oldest; what lies in memory only once nothing older is on disk."""
         taken = [self.window.popleft() for _ in range(min(limit, from_disk, len(self.window)))]
-        if not self.window and not self.behind:
-            more = min(limit - len(taken), len(self.fresh))
-            taken += [self.fresh.popleft() for _ in range(more)]
+        if not self.window:
+            while len(taken) < limit and self._head_is_free(now_s):
+                taken.append(self.fresh.popleft())
         return taken
 
-    def ready(self, from_disk: bool) -> bool:
+    def ready(self, from_disk: bool, now_s: float) -> bool:
         """True where there is something to take."""
-        if self.window:
-            return from_disk
-        return bool(self.fresh) and not self.behind
+        return from_disk if self.window else self._head_is_free(now_s)
+
+    def _head_is_free(self, now_s: float) -> bool:
+        return bool(self.fresh) and not self.behind and self.fresh[0].held_until_s <= now_s
 
     def absorb(self) -> None:
         """What was written leaves memory, as far as the window has no room for it."""
@@ -152,16 +155,17 @@ class Backlog:
         self.settle(victim)
         return victim.event
 
-    def take(self, limit: int, from_disk: int) -> list[Waiting]:
+    def take(self, limit: int, from_disk: int, now_s: float) -> list[Waiting]:
         """Take what is to be published next in hand, unless something is there already.
 
         Args:
             limit: most events.
             from_disk: most of them that may come from disk.
+            now_s: the monotonic clock.
         """
         if not self.hand:
             for lane in self._lanes.values():
-                taken = lane.take(limit - len(self.hand), from_disk)
+                taken = lane.take(limit - len(self.hand), from_disk, now_s)
                 from_disk -= sum(w.row is not None for w in taken)
                 self.hand += taken
         return self.hand
@@ -177,9 +181,15 @@ class Backlog:
             self.on_disk -= 1
             self._lanes[waiting.event.stream].gone.add(waiting.row)
 
-    def ready(self, *, from_disk: bool) -> bool:
+    def ready(self, now_s: float, *, from_disk: bool) -> bool:
         """True where ``take`` has something to take, with or without what lies on disk."""
-        return bool(self.hand) or any(lane.ready(from_disk) for lane in self._lanes.values())
+        return bool(self.hand) or any(lane.ready(from_disk, now_s) for lane in self._lanes.values())
+
+    def release(self, held: Iterable[Waiting]) -> None:
+        """The journal knows of them, or cannot: they may be published."""
+        for waiting in held:
+            waiting.held_until_s = float("-inf")
+            self.changed.notify_all()
 
     def left(self) -> list[Waiting]:
         """What would be lost if the process ended now."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from worker.output.backlog import Waiting
 from worker.output.event import Event
 from worker.output.wire import EventType
 from worker.records import CameraState
@@ -58,11 +59,16 @@ class Former:
 
 @dataclass(slots=True)
 class Page:
-    """What was noted since the last page, by camera and by name; None: it has ended."""
+    """What was noted since the last page, by camera and by name; None: it has ended.
+
+    Attributes:
+        held: events that wait for this page to be in the file.
+    """
 
     watched_until: dict[str, float] = field(default_factory=dict)
     states: dict[str, CameraState] = field(default_factory=dict)
     open: dict[str, Open | None] = field(default_factory=dict)
+    held: list[Waiting] = field(default_factory=list)
 
     @property
     def urgent(self) -> bool:
@@ -98,6 +104,19 @@ class Journal:
             self._note_gap(event)
         elif event.type in NAMED_BY:
             self._note_open(event)
+
+    def begins(self, waiting: Waiting) -> bool:
+        """Note what begins something before it is published, so that it cannot stay open unknown.
+
+        An end is noted afterwards, like all else: it may come twice then, but not never.
+        """
+        event = waiting.event
+        if event.type not in NAMED_BY or json.loads(event.document)["phase"] != "start":
+            return False
+        waiting.noted = True
+        self.note(event)
+        self.page.held.append(waiting)
+        return True
 
     def state(self, camera_id: str, state: CameraState) -> None:
         """What a camera is doing; of one that has ended, no gap will be told."""

@@ -155,7 +155,10 @@ class Publisher:
                 return
             if self._backlog.on_disk:
                 self._pace.came()
-            victim = self._backlog.put(Waiting(event, self._clock()))
+            waiting = Waiting(event, self._clock())
+            if self._spool:
+                self._spool.announce(waiting)
+            victim = self._backlog.put(waiting)
             if event.type == "frame":
                 self._live.append(event)
             if victim is not None:
@@ -258,7 +261,7 @@ class Publisher:
 
     def _ready(self) -> bool:
         """True where something can be sent now: there is some, and the pace lets it go."""
-        return self._backlog.ready(from_disk=self._pace.allows() > 0)
+        return self._backlog.ready(self._clock(), from_disk=self._pace.allows() > 0)
 
     def _pause(self, seconds: float) -> None:
         """Back off; a call to close ends it."""
@@ -279,10 +282,10 @@ class Publisher:
             FencedError: another worker of this name is at work; nothing was sent.
         """
         self._writer.keep(self._lease)
-        with self._changed:
-            hand = list(self._backlog.take(BATCH_EVENTS, self._pace.allows()))
-            live = [self._live.popleft() for _ in range(min(len(self._live), BATCH_EVENTS))]
         now_s = self._clock()
+        with self._changed:
+            hand = list(self._backlog.take(BATCH_EVENTS, self._pace.allows(), now_s))
+            live = [self._live.popleft() for _ in range(min(len(self._live), BATCH_EVENTS))]
         fresh = [event for event in live if now_s - event.monotonic_s <= LIVE_MAX_AGE_S]
         states = self._states.due()
         if hand or fresh or states:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from worker.errors import ConfigError
-from worker.output.backlog import Backlog
+from worker.output.backlog import Backlog, Waiting
 from worker.output.journal import Former, Journal
 from worker.output.journal_file import JournalFile
 from worker.output.losses import LossLedger
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 """Pause after the disk refused."""
+
+HOLD_S = 0.25
+"""Longest time that the beginning of something waits for the journal to know of it."""
 
 FILE = "spool.db"
 
@@ -101,6 +104,15 @@ class Spool:
     def notify(self) -> None:
         """Something was queued, or taken. The caller holds the backlog's lock."""
         if self._asleep:
+            self._wake.notify()
+
+    def announce(self, waiting: Waiting) -> None:
+        """An event is to be queued: what begins something is noted first, if the disk is prompt.
+
+        The caller holds the backlog's lock.
+        """
+        if self._up and self._running and self.journal.begins(waiting):
+            waiting.held_until_s = waiting.queued_s + HOLD_S
             self._wake.notify()
 
     def replayed(self, kind: str) -> None:

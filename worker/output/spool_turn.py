@@ -139,10 +139,12 @@ class SpoolTurn:
         except sqlite3.Error:
             with self._backlog.lock:
                 self._journal.put_back(page)
+                self._backlog.release(page.held)
             raise
         with self._backlog.lock:
             self._backlog.written(list(zip(batch, rows, strict=True)))
             self._journal.kept(page)
+            self._backlog.release(page.held)
         if beat:
             self._beat_s = now_s
             if not self._backlog.on_disk:
