@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -57,6 +58,16 @@ class _Camera(BaseHTTPRequestHandler):
         self.wfile.write(b"--part\r\nContent-Type: image/jpeg\r\n\r\n")
         while not self.server.ended.wait(FRAME_S):
             self.wfile.write(bytes(10_000))
+
+    def _sound(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp2t")
+        self.end_headers()
+        data = self.server.sound
+        for at in range(0, len(data), 2_000):
+            self.wfile.write(data[at : at + 2_000])
+            if at > 20_000 and self.server.ended.wait(FRAME_S):
+                return
 
     def _recording(self) -> None:
         body = self.server.clip.read_bytes()
@@ -167,6 +178,30 @@ def test_a_part_without_an_end(web: str) -> None:
     with watching(url=f"{web}/endless", read_timeout_s=1) as watch:
         watch.until(lambda: watch.states[-1:] == ["down: stalled"])
     assert "up" in watch.states
+
+
+def test_sound_goes_on_without_a_picture(tmp_path: Path, web: str, web_server: Any) -> None:
+    """A camera whose sound alone still comes is told, and its thread does not hang."""
+    path = tmp_path / "sound.ts"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        audio: Any = container.add_stream("mp2", rate=48_000, layout="mono")
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for number in range(1_000):
+            sound = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1_152), np.int16), format="s16", layout="mono"
+            )
+            sound.sample_rate, sound.pts = 48_000, number * 1_152
+            container.mux(audio.encode(sound))
+    web_server.sound = path.read_bytes()
+    with watching(url=f"{web}/sound", read_timeout_s=1) as watch:
+        watch.until(lambda: "down: undecodable" in watch.states)
+    assert watch.states[:3] == ["connecting", "up", "down: undecodable"]
 
 
 def test_a_file_leads_nowhere(tmp_path: Path, web: str, web_server: Any) -> None:

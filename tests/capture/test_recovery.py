@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import pytest
+from capture.clips import make_clip
 from capture.watch import FakeClock, Watch, watching
 
 from worker.capture.source import LONGEST_WAIT_S
@@ -245,17 +246,17 @@ def test_a_successor_takes_over(clip: Path) -> None:
 
 
 def test_refused_cameras_leak_nothing(unused_port: int) -> None:
-    """Two hundred real refusals leave threads, descriptors and memory as they were."""
+    """Two thousand real refusals leave threads, descriptors and memory as they were."""
     tries = 0
     footprint: list[tuple[int, int, int]] = []
 
     def open_really(*arguments: Any, **options: Any) -> Any:
         nonlocal tries
         tries += 1
-        if tries in {100, 300}:
+        if tries in {100, 2_100}:
             gc.collect()
             footprint.append(_footprint())
-        if tries == 300:
+        if tries == 2_100:
             watch.source.stop()
         return av.open(*arguments, **options)
 
@@ -269,6 +270,29 @@ def test_refused_cameras_leak_nothing(unused_port: int) -> None:
     assert watch.states == ["connecting", "down: refused"]
     assert (threads_after, descriptors_after) == (threads, descriptors)
     assert kib_after - kib < 512
+
+
+def test_cameras_that_hang_up_leak_nothing(tmp_path: Path) -> None:
+    """Nor do hundreds of connections that each gave pictures and were lost."""
+    clip = make_clip(tmp_path / "short.mkv", codec="mjpeg", size=(208, 96), seconds=0.12)
+    footprint: list[tuple[int, int, int]] = []
+    opener = Opener(*[clip] * 300)
+
+    def open_really(*_arguments: Any, **_options: Any) -> Any:
+        if opener.calls in {99, 299}:
+            gc.collect()
+            footprint.append(_footprint())
+        for heard in (watch.frames, watch.numbers, watch.statuses, watch.gaps):
+            heard.clear()
+        return opener()
+
+    watch = Watch(url=URL, clock=FakeClock(), options={"opener": open_really})
+    opener.stop = watch.source.stop
+    watch.source.run()
+    (threads, descriptors, kib), (threads_after, descriptors_after, kib_after) = footprint
+    assert watch.retries == {"ended": 299}
+    assert (threads_after, descriptors_after) == (threads, descriptors)
+    assert kib_after - kib < 1_024
 
 
 def _footprint() -> tuple[int, int, int]:

@@ -152,8 +152,8 @@ def _passing(clock: FakeClock, clip: Path) -> Any:
         def __getattr__(self, name: str) -> Any:
             return getattr(container, name)
 
-        def demux(self, stream: Any) -> Any:
-            for packet in container.demux(stream):
+        def demux(self, *_streams: Any) -> Any:
+            for packet in container.demux(video=0):
                 clock.now_s += 0.2
                 yield packet
 
@@ -172,7 +172,7 @@ def test_a_clock_that_jumps_is_told_and_hides_nothing(tmp_path: Path) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(container, name)
 
-        def demux(self, stream: Any) -> Any:
+        def demux(self, *_streams: Any) -> Any:
             for packet in av.open(str(clip)).demux(video=0):
                 clock.now_s += 0.04
                 if packet.pts is not None and next(jumps) >= 50:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import av
 from av.container import InputContainer
@@ -215,13 +215,20 @@ class Connection:
         return self._camera.scheme in {"http", "https"} and self._container.duration is not None
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
-        """Packets of the video; ends with the source."""
-        packets = self._container.demux(self._stream)
+        """Packets of the video; ends with the source.
+
+        Those of other streams are asked for as well where somebody else sends them: while only
+        sound came, PyAV would never return.
+        """
+        packets = self._container.demux(*([self._stream] if self._local else []))
         while True:
-            packet = self._call("read", lambda: next(packets, None))
+            packet = self._call("read", lambda: _next(packets))
             self._stopping = self._pause(0.0)
             if packet is None or self._stopping:
                 return
+            if packet.stream_index != self._stream.index:
+                self._check_decodable(self._clock.monotonic_s())
+                continue
             if self._on_packet is not None:
                 self._on_packet(packet, self._clock.monotonic_s())
             yield packet
@@ -305,3 +312,11 @@ class Connection:
             return float(stream.duration * stream.time_base)
         alone = len(container.streams) == 1
         return (container.duration or 0) / av.time_base if alone else 0.0
+
+
+def _next(packets: Iterator[Any]) -> av.Packet[VideoStream] | None:
+    """The next packet; None at the end."""
+    try:
+        return next(packets, None)
+    except IndexError:
+        return None  # PyAV at the end of a source in which streams appeared after the opening
