@@ -36,8 +36,9 @@ from training.recipe import Recipe
 from training.runs import Epoch, RunFolder, load_run
 from training.whole_set import whole_set_logits
 from worker.errors import ConfigError, WorkError
-from worker.inference.artifact import Calibration
+from worker.inference.artifact import WEIGHTS, Calibration
 from worker.inference.network import Probabilities, ReportNet, definition
+from worker.models import default_classifier
 
 CHUNK = 256
 """Crops of one forward pass where no gradient is wanted."""
@@ -279,10 +280,15 @@ def _validation_set(faces: Faces, recipe: Recipe) -> tuple[NDArray[np.uint8], ND
 
 def _start_from(network: nn.Module, path: Path) -> None:
     """Take over the weights of a file that fit; the last layer may have other classes."""
+    shipped = default_classifier().parent / path / WEIGHTS
+    if len(path.parts) == 1 and shipped.exists():
+        path = shipped
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}); name a safetensors file") from error
+        raise ConfigError(
+            f"{path} cannot be read ({error}); name a safetensors file, or a model that is shipped"
+        ) from error
     own = network.state_dict()
     fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
     if len(fitting) < len(own) - 2:  # weight and bias of the last layer may be missing

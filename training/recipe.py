@@ -60,7 +60,9 @@ class Recipe(BaseModel):
 
     keep: Literal["best", "last"] = Field("best", description="Epoch whose weights come out.")
 
-    start_from: Path | None = Field(None, description="A local safetensors file of weights.")
+    start_from: Path | None = Field(
+        None, description="A local safetensors file of weights, or the name of a shipped model."
+    )
     freeze_body: bool = Field(False, description="Train the last layer alone.")
     teachers: tuple[Path, ...] = Field((), description="Run folders whose opinion is learned.")
     distil: float = Field(0.7, ge=0, le=1, description="Weight of the teachers' opinion.")

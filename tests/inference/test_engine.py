@@ -70,6 +70,14 @@ def test_torch_and_onnxruntime_agree(artifact: Artifact, count: int) -> None:
     assert by_onnx.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_the_detectors_layers_agree_too(tmp_path: Path) -> None:
+    """A network without normalisation layers, over levels from 0 to 255."""
+    artifact = _artifact(tmp_path / "face", "face-56", 3)
+    crops = _crops(3)
+    by_torch, by_onnx = TorchEngine(artifact, "cpu").run(crops), OnnxEngine(artifact).run(crops)
+    assert np.abs(by_torch - by_onnx).max() < 1e-5
+
+
 def test_red_and_blue_are_exchanged_where_a_network_wants_it(tmp_path: Path) -> None:
     """The report's networks were trained on RGB; workers hand over BGR."""
     artifact = _artifact(tmp_path / "report", "report-cnn-3", 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from training import fit as fitting
 from training.evaluate import parts_of
@@ -15,6 +16,7 @@ from training.fit import Trainer
 from training.recipe import Recipe
 from training.runs import Epoch, RunFolder, load_run, start_run
 from worker.errors import ConfigError, WorkError
+from worker.models import default_classifier
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +194,16 @@ def test_a_frozen_body_keeps_its_statistics(tiny: Recipe, prepared: Path, tmp_pa
     frozen = tiny.model_copy(update={"freeze_body": True, "epochs": 1, "ema": 0.0})
     _trainer(frozen, prepared, tmp_path / "run").run(lambda _epoch: None)
     assert not load_run(tmp_path / "run").weights()["stem.1.running_mean"].any()
+
+
+def test_a_classifier_starts_from_a_shipped_model(tiny: Recipe) -> None:
+    """The name of the face detector stands for its weights; the last layer is new."""
+    recipe = tiny.model_copy(update={"network": "face-56", "start_from": Path("face-detector")})
+    detector = load_file(default_classifier().parent / "face-detector" / "weights.safetensors")
+    network = fitting.new_model(recipe).network.state_dict()
+    own = {name for name in network if not name.startswith("head.")}
+    assert own <= set(detector)
+    assert all(torch.equal(network[name], detector[name]) for name in own)
 
 
 def test_early_stop_ends_a_run(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A network takes ``float (N, 3, S, S)`` pixels, normalised, and gives logits ``(N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -113,6 +114,80 @@ class ResidualNet(nn.Module):
         return logits
 
 
+class InvertedResidual(nn.Module):
+    """A block of MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381), its norms folded away.
+
+    Args:
+        before: channels of the input.
+        hidden: channels inside.
+        after: channels given.
+        stride: of the depth-wise convolution.
+        widens: False where ``hidden`` is ``before`` and nothing is widened.
+    """
+
+    def __init__(
+        self, before: int, hidden: int, after: int, stride: int, *, widens: bool = True
+    ) -> None:
+        super().__init__()
+        widen = [nn.Conv2d(before, hidden, 1), nn.ReLU(inplace=True)] if widens else []
+        self.layers = nn.Sequential(
+            *widen,
+            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, after, 1),
+        )
+        self.added = stride == 1 and before == after
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features at ``1 / stride`` of the size."""
+        y: Tensor = self.layers(x)
+        return x + y if self.added else y
+
+
+class FaceNet(nn.Module):
+    """The first layers of the face detector, to stride 16, then one linear layer.
+
+    Layers have the detector's names, so its weights can be loaded: they have seen a hundred
+    thousand faces, where a classifier's data hold a few thousand. The grid of features is not
+    averaged, since a crop has its nose always at the same place.
+
+    Args:
+        classes: number of logits.
+        size_px: side of the crops.
+        dropout: share of the features that training drops.
+    """
+
+    def __init__(self, classes: int, size_px: int, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 32, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            InvertedResidual(32, 32, 16, 1, widens=False),
+        )
+        stages: list[nn.Module] = []
+        before = 16
+        for after, hidden in _DETECTOR_STAGES:
+            blocks = []
+            for number, inside in enumerate(hidden):
+                blocks.append(InvertedResidual(before, inside, after, 1 if number else 2))
+                before = after
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.Sequential(*stages)
+        self.dropout = nn.Dropout(dropout)
+        side = math.ceil(size_px / 16)
+        self.head = nn.Linear(before * side * side, classes)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits ``(N, classes)``."""
+        features = self.stages(self.stem(pixels)).flatten(1)
+        logits: Tensor = self.head(self.dropout(features))
+        return logits
+
+
+_DETECTOR_STAGES = ((24, (96, 144)), (32, (144, 192, 192)), (64, (192, 384, 384, 384)))
+"""Channels that each stage gives, and those inside each of its blocks."""
+
+
 class Probabilities(nn.Module):
     """What an artifact holds: ``uint8 (N, S, S, 3) BGR`` in, calibrated probabilities out.
 
@@ -158,6 +233,9 @@ CENTRED = Normalisation(mean=(0.45, 0.45, 0.45), std=(0.25, 0.25, 0.25))
 REPORT = Normalisation(order="rgb")
 IMAGENET = Normalisation(order="rgb", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
+LEVELS = Normalisation(order="rgb", std=(1 / 255, 1 / 255, 1 / 255))
+"""Levels from 0 to 255, as the face detector takes them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -190,6 +268,7 @@ NETWORKS: dict[str, Definition] = {
     "residual-32": Definition(
         lambda classes: ResidualNet((32, 64, 128, 192), (1, 2, 2, 1), classes), 56, CENTRED
     ),
+    "face-56": Definition(lambda classes: FaceNet(classes, 56), 56, LEVELS),
     "report-cnn-2": Definition(lambda classes: ReportNet((4, 8), classes), 224, REPORT),
     "report-cnn-3": Definition(lambda classes: ReportNet((4, 8, 16), classes), 224, REPORT),
     "mobilenet-v3-small": Definition(_mobilenet, 224, IMAGENET),
