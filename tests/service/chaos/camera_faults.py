@@ -162,6 +162,7 @@ CAMERA_FAULTS: tuple[Fault, ...] = (
         operator="`maskwatch_frames_dropped_total` of `corrupt`, or the camera down",
         worker="skips and counts what is broken; connects again where nothing can be read",
         alert="MaskwatchCameraUnsteady",
+        cap_s=HOPELESS_CAP_S,  # a refusal may be what is left of another answer
         shows_after_s=NEVER_S,
     ),
     _blind(

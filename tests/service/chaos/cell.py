@@ -15,12 +15,17 @@ from service.chaos.row import Row
 from service.chaos.signs import Signs
 from service.chaos.worker_life import Usage
 
+from worker.errors import WorkError
+
 HELD_S: Mapping[Cell, float] = {"start": 4.0, "middle": 8.0, "twice": 4.0, "2s": 2.0, "60s": 60.0}
 PAUSE_S = 1.0
 """Between the two of ``twice``."""
 
 SLACK_S = 5.0
 """On top of the longest back-off: until the worker is well again."""
+
+PATIENCE_S = 60.0
+"""So long the next fault waits for a rig that is not well yet."""
 
 STEADY_S = 20.0
 """Age of a life from which on its memory, threads and descriptors have to stay as they are."""
@@ -69,21 +74,13 @@ class Prover:
             time.sleep(max(0.0, self._well_s + fault.rest_s - time.monotonic()))
         before, signs = self.mark(), Signs(fault, rig.worker)
         try:
-            with signs:
-                self._inflict(fault, cell)
-                ended_s, ended = time.monotonic(), time.time()
-                trouble = self.await_well(ended, fault.cap_s + SLACK_S)
-                row.back_s = None if trouble else time.monotonic() - ended_s
-            row.told_s = signs.shown_after_s
-            if trouble:
-                row.unexplained.append(f"{fault.cap_s + SLACK_S:g} s after its end: {trouble}")
-                self.await_well(ended, 60.0)
+            self._do(fault, cell, signs, row)
+            self.prove(row, fault, before)
+            if HELD_S[cell] >= fault.shows_after_s:
+                row.unexplained += signs.missed(self.ledger.since(before.alerts))
         except Exception as error:  # noqa: BLE001 (whatever it is, it is to be told in the row)
             row.unexplained.append(f"{type(error).__name__}: {error}")
             self._revive()
-        self.prove(row, fault, before)
-        if HELD_S[cell] >= fault.shows_after_s:
-            row.unexplained += signs.missed(self.ledger.since(before.alerts))
         return row
 
     def finish(self) -> list[str]:
@@ -102,6 +99,18 @@ class Prover:
         return wrong
 
     # -- doing it
+
+    def _do(self, fault: Fault, cell: Cell, signs: Signs, row: Row) -> None:
+        with signs:
+            self._inflict(fault, cell)
+            ended_s, ended = time.monotonic(), time.time()
+            trouble = self.await_well(ended, fault.cap_s + SLACK_S)
+        row.told_s = signs.shown_after_s
+        if not trouble:
+            row.back_s = self._well_s - ended_s
+            return
+        row.unexplained.append(f"{fault.cap_s + SLACK_S:g} s after its end: {trouble}")
+        self.await_well(ended, PATIENCE_S)
 
     def _inflict(self, fault: Fault, cell: Cell) -> None:
         rig, held_s = self.rig, HELD_S[cell]
@@ -124,10 +133,11 @@ class Prover:
         """After something unforeseen: the next fault finds a rig that is well, if it can be."""
         self.rig.wire.heal()
         self.rig.hall.heal()
-        if not self.rig.worker.alive:
-            with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError, WorkError):
+            self.rig.store.revive()
+            if not self.rig.worker.alive:
                 self.rig.worker.start()
-        self.await_well(time.time(), 60.0)
+            self.await_well(time.time(), PATIENCE_S)
 
     def await_well(self, since: float, limit_s: float) -> str:
         """Wait until all is well; what is not after the limit, or nothing."""
@@ -168,7 +178,7 @@ class Prover:
         unaccounted = self._unaccounted()
         row.repeats = ledger.repeats - before.repeats
         row.duplicates += self._news(ledger.duplicates)
-        row.unexplained += self._news([*unaccounted, *ledger.disorder])
+        row.unexplained += self._news([*unaccounted, *ledger.disorder, *ledger.contradicted()])
         if fault and row.cell != "start":
             row.unexplained += self._disturbed(fault, before)
         given_up = self._lost() - before.lost

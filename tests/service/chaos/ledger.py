@@ -77,6 +77,7 @@ class Ledger:
         self.alerts: list[Document] = []
         self._lines: dict[Line, Counted] = {}
         self._told: defaultdict[Line, list[range]] = defaultdict(list)
+        self._losses: list[tuple[Line, range, int]] = []
         self._digests: dict[str, bytes] = {}
         self._happenings: set[tuple[str, ...]] = set()
         self._newest_run: dict[tuple[str, str], str] = {}
@@ -141,7 +142,9 @@ class Ledger:
         if kind == "loss":
             run_id = document.get("of_run_id") or document["run_id"]
             line = Line(run_id, document["stream"], camera_id)
-            self._told[line].append(range(document["first_seq"], document["last_seq"] + 1))
+            span = range(document["first_seq"], document["last_seq"] + 1)
+            self._told[line].append(span)
+            self._losses.append((line, span, document["count"]))
             self.lost[document["reason"]] += document["count"]
 
     def _once(self, kind: str, document: Document) -> None:
@@ -179,6 +182,16 @@ class Ledger:
             for seq in range(counted.highest + 1)
             if seq not in counted.seen and not any(seq in span for span in told)
         ]
+
+    def contradicted(self) -> list[str]:
+        """Losses that were told, of events that came all the same."""
+        found = []
+        for line, span, count in self._losses:
+            missing = sum(seq not in self._counted(line).seen for seq in span)
+            if count > missing:
+                where = f"{line} {span.start}-{span.stop - 1}"
+                found.append(f"{where}: {count} are told to be lost, {missing} are missing")
+        return found
 
     def unwatched(self, camera_id: str, *, limit_s: float, slack_s: float) -> list[str]:
         """Times without a frame, longer than the limit, that no gap or loss event explains.

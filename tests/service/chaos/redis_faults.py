@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,8 +77,8 @@ def loading(rig: Rig) -> Iterator[None]:
     """It comes back from a kill with much to load, key by key."""
     with rig.store.admin as admin:
         pipe = admin.pipeline(transaction=False)
-        for number in range(300):
-            pipe.set(f"chaos:ballast:{number}", "x" * 1024)
+        for number in range(3_500):  # of chance, as what can be packed is read at a go
+            pipe.set(f"chaos:ballast:{number}", secrets.token_hex(512))
         pipe.execute()
         admin.bgrewriteaof()
         until(lambda: not _rewriting(admin.info("persistence")))
@@ -232,7 +233,8 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         flapping,
         GONE,
         consumer="everything, some of it late",
-        metric=None,  # it falls, but for less time than lies between two looks
+        metric=None,
+        shows_after_s=NEVER_S,  # what is cut while idle is made anew without a word
     ),
     _away(
         "redis_silent",
@@ -259,7 +261,7 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         "the network to Redis passes 400 bytes a second",
         wired(bytes_per_s=400),
         "did not answer within",
-        shows_after_s=4.0,
+        shows_after_s=6.0,
     ),
     Fault(
         name="redis_late",

@@ -30,6 +30,7 @@ from service.redis_server import binary_of
 from service.rtsp_server import RtspServer, missing, rtsp_server
 from service.worker_process import free_port
 
+from worker.errors import WorkError
 from worker.output.embedded import RedisServer
 
 USER, PASSWORD = "viewer", "pa55 w@rd/%"
@@ -137,9 +138,16 @@ class Store:
         """Let it go on."""
         os.kill(self._server.pid, signal.SIGCONT)
 
+    def revive(self) -> None:
+        """Let it run, whatever was done to it."""
+        try:
+            self.thaw()
+        except (WorkError, ProcessLookupError):
+            self.start()
+
     def stop(self) -> None:
         """The end; idempotent."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(WorkError, ProcessLookupError):
             self.thaw()
         self._server.stop()
 

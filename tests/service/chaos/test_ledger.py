@@ -82,6 +82,15 @@ def test_a_loss_that_is_told_explains_its_hole() -> None:
     assert made.lost == {"spool_full": 3}
 
 
+def test_a_loss_that_did_not_happen() -> None:
+    """What is told to be lost must not come."""
+    events = [frame(seq) for seq in (0, 1, 2, 3, 5)]
+    assert ledger(*events, loss(0, 4, 4)).contradicted() == []
+    assert ledger(*events, loss(0, 3, 4, count=1)).contradicted() == []
+    (sentence,) = ledger(*events, loss(0, 3, 4)).contradicted()
+    assert "2 are told to be lost, 1 are missing" in sentence
+
+
 def test_a_loss_of_an_earlier_run() -> None:
     """A later run may tell what was lost of an earlier one."""
     lost_later = loss(0, 1, 2).replace(f'"run_id": "{RUN}"', f'"run_id": "{NEXT}"')

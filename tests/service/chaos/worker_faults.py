@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from service.chaos.fault import RUNNING, Fault, Inflict, Metric
+from service.chaos.fault import NEVER_S, RUNNING, Fault, Inflict, Metric
 from service.chaos.rig import CAMERAS, Rig
 
 CAP_S = 15.0
@@ -161,7 +161,7 @@ WORKER_FAULTS: tuple[Fault, ...] = (
         metric=Metric(("maskwatch_spool_up",), "falls to 0"),
         cap_s=REDIS_CAP_S,
         spares=CAMERAS,
-        shows_after_s=2.5,
+        shows_after_s=NEVER_S,  # the file may have room in it from earlier outages
         cells=RUNNING,
     ),
     Fault(
