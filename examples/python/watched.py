@@ -22,7 +22,7 @@ def watched(alerts: Iterable[Mapping[str, Any]], last_frame: Mapping[str, str]) 
     changes = [alert for alert in alerts if alert["schema"] == "maskwatch.camera/1"]
     gaps = [alert for alert in alerts if alert["schema"] == "maskwatch.gap/1"]
     spans = []
-    for change, following in zip(changes, [*changes[1:], None], strict=True):
+    for change, following in zip(changes, [*changes[1:], None], strict=False):
         if change["state"] == "up" and change["reason"] != "frozen":
             run = change["run_id"]
             same_run = following is not None and following["run_id"] == run
@@ -36,12 +36,13 @@ def watched(alerts: Iterable[Mapping[str, Any]], last_frame: Mapping[str, str]) 
 
 def main(url: str = "redis://127.0.0.1:6379/0") -> None:
     client = redis.Redis.from_url(url, decode_responses=True)
-    alerts = [json.loads(entry["event"]) for _, entry in client.xrange("maskwatch:alerts")]
+    documents = (json.loads(entry["event"]) for _, entry in client.xrange("maskwatch:alerts"))
+    alerts = {alert["event_id"]: alert for alert in documents}  # some may have come twice
     for key in sorted(client.scan_iter("maskwatch:frames:*")):
         camera = key.removeprefix("maskwatch:frames:")
         frames = (json.loads(entry["event"]) for _, entry in client.xrange(key))
         last_frame = {frame["run_id"]: frame["captured_at"] for frame in frames}
-        own = [alert for alert in alerts if alert["camera_id"] == camera]
+        own = [alert for alert in alerts.values() if alert["camera_id"] == camera]
         for begin, end in watched(own, last_frame):
             print(f"{camera} {begin} {end}")
 

@@ -15,13 +15,13 @@ from worker.output.embedded import RedisServer
 from worker.output.event import rfc3339
 from worker.records import CameraStatus
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
-sys.path.insert(0, str(EXAMPLES))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "python"))
 
 from watched import watched
 
 __all__ = ["_shared_server", "shared_redis"]
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
 BEGIN = 1_700_000_000.0
 
 
@@ -114,6 +114,7 @@ def test_the_program(shared_redis: RedisServer) -> None:
         stream.write(maker.camera(CameraStatus("hall", "down", BEGIN + 5, "stalled")))
         stream.write(maker.camera(CameraStatus("hall", "up", BEGIN + 60)))
         stream.write(maker.gap("hall", BEGIN + 5, BEGIN + 60, "stalled"))
+        stream.write(maker.camera(CameraStatus("yard", "up", BEGIN)))
         (last,) = stream.frames(1)
         result = subprocess.run(
             [sys.executable, "watched.py", shared_redis.url],
