@@ -98,6 +98,19 @@ BAD_FILES = {
         "rename or merge them",
     ),
     "one key twice": (HALL + 'url = "x"\n', "F:3: this key is set a second time; keep one of them"),
+    "authorities without TLS": (
+        HALL + '[redis]\nurl = "redis://r"\nca_file = "ca.pem"\n',
+        "F:5: redis.ca_file: only a rediss:// address asks for certificates; correct redis.url",
+    ),
+    "authorities that are not there": (
+        HALL + '[redis]\nurl = "rediss://r"\nca_file = "/nowhere/ca.pem"\n',
+        "F:5: redis.ca_file: /nowhere/ca.pem cannot be used (No such file or directory); "
+        "name a PEM file",
+    ),
+    "authorities that are none": (
+        HALL + '[redis]\nurl = "rediss://r"\nca_file = "/dev/null"\n',
+        "F:5: redis.ca_file: /dev/null cannot be used (it holds no certificate); name a PEM file",
+    ),
     "misspelt key": (
         HALL + "\nanalyze_fps = 5\n",
         "F:4: cameras.hall.analyze_fps: unknown key; did you mean analyse_fps?",

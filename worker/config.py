@@ -6,6 +6,7 @@ repeats a value that may hold a secret: an address, a user, a password.
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -164,6 +165,11 @@ class Redis(Credentials):
         repr=False,
         description="redis://, rediss:// (TLS) or unix://; without the password.",
     )
+    ca_file: Path | None = Field(
+        None,
+        description="With rediss://: certificates of the authorities that may have signed the "
+        "server's; default: the system's.",
+    )
     prefix: Annotated[str, Field(pattern=PREFIX)] = Field(
         "maskwatch", description="First part of the name of every key."
     )
@@ -193,6 +199,21 @@ class Redis(Credentials):
         if parts.scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("the Redis address starts with redis://, rediss:// or unix://")
         return url
+
+    @field_validator("ca_file")
+    @classmethod
+    def _authorities(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        if path is not None and not info.data.get("url", "rediss:").startswith("rediss:"):
+            raise ValueError("only a rediss:// address asks for certificates; correct redis.url")
+        if path is not None:
+            try:
+                ssl.create_default_context(cafile=path)
+            except (OSError, ValueError) as error:
+                why = "it holds no certificate"
+                if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+                    why = error.strerror or why
+                raise ValueError(f"{path} cannot be used ({why}); name a PEM file") from None
+        return path
 
     @property
     def address(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from typing import Any, Literal
 
 import redis
@@ -26,6 +27,7 @@ FaultReason = Literal[
     "out_of_memory",
     "loading",
     "held",
+    "untrusted",
     "not_redis",
     "unsupported",
     "error",
@@ -99,7 +101,9 @@ def async_client(settings: RedisSettings, name: str) -> redis.asyncio.Redis:
 
 
 def _options(settings: RedisSettings, name: str) -> dict[str, Any]:
+    authorities = {"ssl_ca_certs": str(settings.ca_file)} if settings.ca_file else {}
     return {
+        **authorities,
         "socket_timeout": settings.timeout_s,
         "socket_connect_timeout": settings.timeout_s,
         "health_check_interval": 15,
@@ -208,6 +212,11 @@ def _broken_connection(error: Exception, where: str) -> tuple[FaultReason, str]:
     cause = error.__cause__ or error.__context__ or error
     if isinstance(cause, ConnectionRefusedError | FileNotFoundError):
         return "refused", f"nothing listens for {where}; start it, or correct redis.url"
+    if isinstance(cause, ssl.SSLError):
+        return "untrusted", (
+            f"{where} cannot be trusted ({said}); name the authority that signed its certificate "
+            "in redis.ca_file, and the host as the certificate does in redis.url"
+        )
     if isinstance(cause, socket.gaierror) or "connecting to" in said:
         return "unreachable", f"{where} cannot be reached ({said})"
     return "gone", f"{where} closed the connection ({said})"
