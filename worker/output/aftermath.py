@@ -39,7 +39,16 @@ class Aftermath:
 
     def begin(self, cameras: Collection[str], now: float) -> None:
         """End what was open, on whichever camera; of cameras that are no more, tell the gap too."""
-        for one in self._former.open:
+        former = self._former
+        if former.died_at:
+            log.info(
+                "the run before was last known to live at %s; it left %d cameras unwatched, and "
+                "%d tracks, violations and rules open",
+                rfc3339(former.died_at),
+                len(former.unwatched),
+                len(former.open),
+            )
+        for one in former.open:
             self._end(one, now)
         for camera in [c for c in self._unwatched.values() if c.camera_id not in cameras]:
             self._tell(camera, now)

@@ -99,6 +99,8 @@ class Spool:
             for kind, count in counts.items():
                 self._listener.recovered(kind, count)
         losses.restore(self._records.untold())
+        if backlog.on_disk:
+            log.info("%d events of earlier runs wait in %s, and go first", len(backlog), self._path)
         self._listener.disk(True, None)
 
     def notify(self) -> None:
