@@ -45,7 +45,7 @@ def test_what_comes_anew_goes_on_top() -> None:
     pace = Pace(1_000, clock)
     spend(pace, 250)
     for _ in range(40):
-        pace.came()
+        pace.came(queues=True)
     assert pace.allows() == 40
     spend(pace, 40)
     assert pace.allows() == 0

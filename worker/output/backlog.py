@@ -238,15 +238,17 @@ class Backlog:
         self._lanes[stream].behind.counts.update(counts)
         self.on_disk += sum(counts.values())
 
-    def refilled(self, stream: Stream, rows: Iterable[tuple[int, Event]], *, last: bool) -> int:
-        """Read back from disk; ``last``: there is no more. How many are missing there then."""
+    def refilled(
+        self, stream: Stream, rows: Iterable[tuple[int, Event]], *, last: bool
+    ) -> Counter[EventType]:
+        """Read back from disk; ``last``: there is no more. What is missing there then."""
         lane = self._lanes[stream]
         for row, event in rows:
             lane.read_row = row
             if row not in lane.gone:
                 lane.window.append(Waiting(event, float("-inf"), row, noted=True))
                 lane.behind.remove(event)
-        return self._forget(lane) if last else 0
+        return self._forget(lane) if last else Counter()
 
     def dropped(self, stream: Stream, rows: Iterable[tuple[int, Event]]) -> list[Event]:
         """To be deleted to make room, the oldest behind the window; those that are lost by it."""
@@ -279,11 +281,10 @@ class Backlog:
         lost: Counter[EventType] = Counter()
         known: list[Loss] = []
         for stream, lane in self._lanes.items():
-            lost += lane.behind.counts
             for (run_id, camera_id), (first, last) in lane.behind.spans.items():
                 count = last - first + 1
                 known.append(Loss(camera_id, stream, first, last, count, "spool_lost", run_id))
-            self._forget(lane)
+            lost += self._forget(lane)
             lane.fresh.extendleft(reversed(lane.window))
             lane.window.clear()
             lane.gone.clear()
@@ -294,10 +295,10 @@ class Backlog:
         self.on_disk, self.in_memory = 0, len(self.left())
         return lost, known
 
-    def _forget(self, lane: _Lane) -> int:
-        missing = lane.behind.counts.total()
+    def _forget(self, lane: _Lane) -> Counter[EventType]:
+        missing = +lane.behind.counts
         lane.behind = _Behind()
-        self.on_disk -= missing
+        self.on_disk -= missing.total()
         return missing
 
 

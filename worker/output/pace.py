@@ -25,9 +25,9 @@ class Pace:
         self._anew = 0
         self._then_s = clock()
 
-    def came(self) -> None:
-        """An event came that has to queue."""
-        self._anew += 1
+    def came(self, *, queues: bool) -> None:
+        """An event came anew, and has to queue behind what waits on disk, or not."""
+        self._anew = self._anew + 1 if queues else 0
 
     def allows(self) -> int:
         """So many may go now."""

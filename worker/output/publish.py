@@ -12,13 +12,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from worker import config
 from worker.output import broker
 from worker.output.backlog import Backlog, Waiting, by_type
 from worker.output.event import Event, EventMaker
 from worker.output.lease import Lease
+from worker.output.listener import PublishListener
 from worker.output.losses import LossLedger, LossReason
 from worker.output.pace import Pace
 from worker.output.spool import Spool
@@ -41,24 +41,8 @@ TRIM_EVERY_S = 60.0
 PING_EVERY_S = 5.0
 BACKOFF_S = (0.1, 5.0)
 
-SPOOL_CLOSE_S = 2.0
-"""What writing the rest to disk may take at the end; 50,000 events take a second."""
-
-
-class PublishListener(Protocol):
-    """Who counts. Called from several threads, under locks: must neither block nor call back."""
-
-    def created(self, event: Event) -> None:
-        """An event was made and queued."""
-
-    def published(self, event: Event, latency_s: float | None) -> None:
-        """Redis has it. ``latency_s`` counts from the capture; None where it had to wait."""
-
-    def lost(self, kind: str, reason: str, count: int) -> None:
-        """``count`` events of that type were given up."""
-
-    def broker(self, up: bool, reason: str) -> None:
-        """Redis takes events from now on, or takes none, for a bounded reason."""
+SPOOL_CLOSE_S = 3.0
+"""What writing the rest to disk may take at the end; 50,000 events take two."""
 
 
 class Publisher:
@@ -153,8 +137,7 @@ class Publisher:
             if self._over:
                 self._listener.lost(event.type, "shutdown", 1)
                 return
-            if self._backlog.on_disk:
-                self._pace.came()
+            self._pace.came(queues=self._backlog.on_disk > 0)
             waiting = Waiting(event, self._clock())
             if self._spool:
                 self._spool.announce(waiting)

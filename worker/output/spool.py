@@ -19,9 +19,10 @@ from worker.errors import ConfigError
 from worker.output.backlog import Backlog, Waiting
 from worker.output.journal import Former, Journal
 from worker.output.journal_file import JournalFile
+from worker.output.listener import SpoolListener
 from worker.output.losses import LossLedger
 from worker.output.spool_file import FaultReason, SpoolFile, fault_of, set_aside
-from worker.output.spool_turn import WRITE_AFTER_S, SpoolListener, SpoolTurn
+from worker.output.spool_turn import WRITE_AFTER_S, SpoolTurn
 
 log = logging.getLogger(__name__)
 

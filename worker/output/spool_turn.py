@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Protocol
 
 from worker.output.backlog import WINDOW, Backlog, Waiting, by_type
 from worker.output.journal import Former, Journal, Page
 from worker.output.journal_file import JournalFile
+from worker.output.listener import SpoolListener
 from worker.output.losses import LossLedger
-from worker.output.spool_file import FaultReason, SpoolFile
+from worker.output.spool_file import SpoolFile
 from worker.output.wire import Stream
 
 WRITE_AFTER_S = 0.04
@@ -28,22 +28,6 @@ DROP_EVENTS = 500
 SHRINK_PAGES = 2_000
 STREAMS: tuple[Stream, ...] = ("frames", "compliance", "alerts")
 """In the order in which they are dropped from where there is no room."""
-
-
-class SpoolListener(Protocol):
-    """Who counts. Called under the backlog's lock: must neither block nor call back."""
-
-    def recovered(self, kind: str, count: int) -> None:
-        """So many events of an earlier run were found on disk."""
-
-    def replayed(self, kind: str) -> None:
-        """An event was published that had lain on disk."""
-
-    def lost(self, kind: str, reason: str, count: int) -> None:
-        """``count`` events of that type were given up."""
-
-    def disk(self, up: bool, reason: FaultReason | None) -> None:
-        """The disk takes events from now on, or takes none, for a bounded reason."""
 
 
 class SpoolTurn:
@@ -160,12 +144,13 @@ class SpoolTurn:
             rows = self._file.read(stream, after, WINDOW)
             with self._backlog.lock:
                 missing = self._backlog.refilled(stream, rows, last=len(rows) < WINDOW)
-                if missing:
-                    self._listener.lost("frame", "spool_lost", missing)
+                for kind, count in missing.items():
+                    self._listener.lost(kind, "spool_lost", count)
                 self._backlog.changed.notify_all()
 
     def end(self) -> None:
         """Write all that is left in memory, and that this life ends in order."""
+        self.delete()
         while True:
             self.write(everything=True)
             with self._backlog.lock:
