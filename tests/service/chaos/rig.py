@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from service.chaos.clips import View, clip
+from service.chaos.disk import Disk
 from service.chaos.tcp_proxy import TcpProxy
 from service.chaos.worker_life import WorkerLife
 from service.redis_server import binary_of
@@ -35,7 +35,6 @@ from worker.output.embedded import RedisServer
 
 USER, PASSWORD = "viewer", "pa55 w@rd/%"
 CAMERAS = ("hall", "gate", "tape")
-DISK_MB = 96
 READ_TIMEOUT_S = 2.0
 COVERED_S = 2.0
 FROZEN_S = 3.0
@@ -155,37 +154,6 @@ class Store:
         # A kill loses nothing that a write has handed to the kernel; syncing is for power cuts.
         lasting = (f'dir "{self._folder}"', "appendonly yes", "appendfsync no", *options)
         return RedisServer(self._binary, self._port, options=lasting)
-
-
-class Disk:
-    """The file system for the worker's state: small and its own where we may mount one."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.own = self._mount("-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=0700", "chaos")
-
-    def fill(self) -> None:
-        """Leave no byte."""
-        with contextlib.suppress(OSError), (self.folder / "ballast").open("wb", 0) as ballast:
-            while True:
-                ballast.write(b"\0" * 4096)
-
-    def clear(self) -> None:
-        """Give the room back."""
-        (self.folder / "ballast").unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Unmount."""
-        if self.own:
-            subprocess.run(["umount", "-l", self.folder], check=False, capture_output=True)
-
-    def _mount(self, *words: str) -> bool:
-        if os.geteuid() != 0:
-            return False
-        return not subprocess.run(
-            ["mount", *words, self.folder], check=False, capture_output=True
-        ).returncode
 
 
 @dataclass(slots=True)
