@@ -32,7 +32,7 @@ class OpenPipeline:
         self._note("begin")
         return "pending"
 
-    def close(self, _camera: str, reason: str, _now_s: float, _now: float) -> None:
+    def close(self, _camera: str, reason: str, _now_s: float) -> None:
         self._note(reason)
 
 

@@ -136,7 +136,7 @@ def test_close_ends_open_tracks() -> None:
     rig = Rig([face(100, 60)])
     for n in range(2):
         rig.pass_through(noise(seed=n), n / 5)
-    rig.pipeline.close("hall", "stopped", 101.0, 1_700_000_001.0)
+    rig.pipeline.close("hall", "stopped", 101.0)
     last = rig.documents()[-1]
     assert (last["phase"], last["end_reason"]) == ("end", "stopped")
 
@@ -232,7 +232,7 @@ def test_close_ends_open_violations() -> None:
     rig = Rig([face(100, 60)], violations=AT_ONCE)
     for n in range(2):
         rig.pass_through(noise(seed=n), n / 5, BARE)
-    rig.pipeline.close("hall", "camera_down", 101.0, 1_700_000_001.0)
+    rig.pipeline.close("hall", "camera_down", 101.0)
     assert violations_of(rig) == [("all", "start", None), ("all", "end", "camera_down")]
 
 
@@ -257,3 +257,21 @@ def test_a_frozen_frame_is_told_and_not_looked_at() -> None:
     event = rig.documents()[-1]
     assert (event["detection"], event["faces"]) == ("unchanged", [])
     assert rig.pass_through(noise(seed=1), 201.0)["detection"] == "ran"
+
+
+@pytest.mark.parametrize("jump_s", [-3_600.0, 3_600.0])
+def test_a_clock_that_is_set_changes_no_duration(jump_s: float) -> None:
+    """How long a person was there goes by the clock that nobody sets."""
+    rig = Rig([face(100, 60, 48)])
+    for n in range(10):
+        seen = frame(noise(seed=n), n / 5)
+        if n > 4:
+            seen = dataclasses.replace(seen, captured_at=seen.captured_at + jump_s)
+        pending = rig.pipeline.begin(seen)
+        for crop in pending.crops:
+            pending.resolve(crop.track, MASK)
+        rig.pipeline.finish(pending)
+    rig.pipeline.close("hall", "stopped", 103.0)
+    (end,) = [e for e in rig.documents() if e.get("phase") == "end"]
+    assert end["duration_s"] == 3.0
+    assert sum(end["seconds"].values()) == pytest.approx(1.8)

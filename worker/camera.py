@@ -92,7 +92,7 @@ class CameraRun:
 
     def close(self) -> None:
         """End what is open, once nothing is in flight any more."""
-        self._pipeline.close(self.camera_id, "stopped", time.monotonic(), time.time())
+        self._pipeline.close(self.camera_id, "stopped", time.monotonic())
 
     def retire(self) -> None:
         """Capture nothing more, for good: nothing of the source gets out from now on."""
@@ -198,7 +198,7 @@ class CameraRun:
                 if closing is None:
                     self._busy = again = self._slot.ready
                     break
-            self._pipeline.close(self.camera_id, closing, time.monotonic(), time.time())
+            self._pipeline.close(self.camera_id, closing, time.monotonic())
         if again:
             self._announce(self)
 

@@ -137,6 +137,7 @@ class CameraPipeline:
         self._rules = rules
         self._observe = observe
         self._known: set[int] = set()
+        self._since_s: dict[int, float] = {}
 
     def begin(self, frame: Frame) -> Pending:
         """From a frame to its crops. Blocks for as long as detection takes."""
@@ -177,17 +178,17 @@ class CameraPipeline:
         with self._timed("event"):
             self._maker.frame(frame, faces, "ran" if pending.looked else "unchanged")
             for track in pending.tracks:
+                self._since_s.setdefault(track.number, frame.monotonic_s)
                 if track.confirmed and track.number not in self._known:
                     self._known.add(track.number)
-                    self._tell(frame.camera_id, "start", track, frame.captured_at)
+                    self._tell(frame.camera_id, "start", track, frame.monotonic_s)
             self._tell_violations(frame.camera_id, changes)
-            now_s, now = frame.monotonic_s, frame.captured_at
-            self._end(frame.camera_id, pending.ended, "gone", now_s, now)
+            self._end(frame.camera_id, pending.ended, "gone", frame.monotonic_s)
         return Seen(frame.captured_at, faces, pending.looked, pending.image, pending.moved)
 
-    def close(self, camera_id: str, reason: CloseReason, now_s: float, now: float) -> None:
+    def close(self, camera_id: str, reason: CloseReason, now_s: float) -> None:
         """End what is open, since nobody watches any more. Not while a frame is on its way."""
-        self._end(camera_id, self._tracker.end_all(), reason, now_s, now)
+        self._end(camera_id, self._tracker.end_all(), reason, now_s)
 
     def _detect(self, image: Image) -> list[Detection]:
         """Detect in the region's part of the picture, and keep what lies in the region."""
@@ -243,7 +244,7 @@ class CameraPipeline:
             self._rules.told(change)
 
     def _end(
-        self, camera_id: str, tracks: Sequence[Track], reason: EndReason, now_s: float, now: float
+        self, camera_id: str, tracks: Sequence[Track], reason: EndReason, now_s: float
     ) -> None:
         """End tracks and their violations; the violation first, as it is the track's."""
         numbers = [track.number for track in tracks]
@@ -254,7 +255,8 @@ class CameraPipeline:
         for track in tracks:
             if track.number in self._known:
                 self._known.discard(track.number)
-                self._tell(camera_id, "end", track, now, reason)
+                self._tell(camera_id, "end", track, now_s, reason)
+            self._since_s.pop(track.number, None)
         self._decider.forget(numbers)
 
     def _tell(
@@ -262,14 +264,14 @@ class CameraPipeline:
         camera_id: str,
         phase: Literal["start", "end"],
         track: Track,
-        now: float,
+        now_s: float,
         reason: str | None = None,
     ) -> None:
         history = self._decider.history(track.number)
         summary = TrackSummary(
             number=track.number,
             started_at=track.started_at,
-            duration_s=max(0.0, now - track.started_at),
+            duration_s=max(0.0, now_s - self._since_s.get(track.number, now_s)),
             decision=history.decision,
             frames=history.frames,
             seconds=history.seconds,

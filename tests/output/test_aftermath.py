@@ -169,7 +169,7 @@ def test_what_was_open_is_ended_under_its_name(life: Callable[..., Life], tmp_pa
     first.rig.events.track("hall", "start", SUMMARY)
     first.rig.events.violation("hall", "start", VIOLATION)
     first.rig.events.violation("hall", "update", VIOLATION)
-    first.rig.events.rule("start", RuleSummary(1, 0.9, T0 - 180, PERIOD))
+    first.rig.events.rule("start", RuleSummary(1, 0.9, T0 - 180, 180.0, PERIOD))
     for phase in ("start", "end"):
         first.rig.events.track("door", phase, dataclasses.replace(SUMMARY, number=13))
     first.frame(T0 + 2)

@@ -73,7 +73,7 @@ def examples() -> dict[EventType, Event]:
         "camera": m.camera(CameraStatus("hall", "down", T0 - 12, "timeout", "no packet for 10 s")),
         "gap": m.gap("hall", T0 - 60, T0, "timeout"),
         "loss": m.loss(Loss("hall", "frames", 110, 219, 110, "queue_full")),
-        "rule": m.rule("start", RuleSummary(1, 0.9, T0 - 180, period)),
+        "rule": m.rule("start", RuleSummary(1, 0.9, T0 - 180, 180.0, period)),
         "compliance": m.compliance(period),
     }
 

@@ -100,3 +100,13 @@ def test_the_stop_ends_what_is_open(broken: bool) -> None:
     told(of, *[0.8] * (3 if broken else 2))
     assert [change.end_reason for change in of.stop()] == ["stopped"] * broken
     assert of.stop() == []
+
+
+def test_how_long_it_lasts_goes_by_the_length_of_the_periods() -> None:
+    """Not by when they began: the wall clock may have been set, and a period be without a rate."""
+    of = limits()
+    for start, rate in ((1_000.0, 0.95), (1_060.0, 0.8), (-2_480.0, None), (-2_420.0, 0.8)):
+        of.judge(dataclasses.replace(PERIOD, rate=rate, start=start))
+    change = of.judge(dataclasses.replace(PERIOD, rate=0.8, start=-2_360.0))
+    assert change is not None
+    assert (change.rule.started_at, change.rule.duration_s) == (1_060.0, 4 * PERIOD.duration_s)

@@ -121,6 +121,7 @@ class RuleSummary:
     number: int
     limit: float
     started_at: float
+    duration_s: float
     period: PeriodSummary
 
 
@@ -296,7 +297,6 @@ class EventMaker:
     ) -> Event:
         """A zone's rate is too low, or is so no more for ``end_reason``; of no single camera."""
         period = rule.period
-        now = self._wall()
         body = {
             "phase": phase,
             "rule": "compliance_low",
@@ -306,7 +306,7 @@ class EventMaker:
             "rate": _rounded(period.rate),
             "denominator": period.judged,
             "unknown": period.persons.get("unknown", 0),
-            **_life(phase, rule.started_at, now, max(0.0, now - rule.started_at)),
+            **_life(phase, rule.started_at, self._wall(), rule.duration_s),
             "end_reason": end_reason,
         }
         return self._emit("rule", EVERYWHERE, body)

@@ -30,6 +30,7 @@ class _Run:
 
     number: int | None = None
     started_at: float = 0.0
+    lasted_s: float = 0.0
     against: int = 0
     unjudged: int = 0
 
@@ -85,10 +86,10 @@ class Limits:
         if limit is None:
             return None
         run = self._runs.setdefault(period.zone, _Run())
+        run.lasted_s += period.duration_s
         if run.number is None:
             return self._may_break(run, period, limit)
-        summary = self._broken[period.zone] = RuleSummary(run.number, limit, run.started_at, period)
-        return self._may_end(run, summary)
+        return self._may_end(run, self._note(run, run.number, period, limit))
 
     def stop(self) -> list[RuleChange]:
         """End what is broken, since nobody counts any more."""
@@ -104,13 +105,17 @@ class Limits:
             run.against = 0
             return None
         if run.against == 0:
-            run.started_at = period.start
+            run.started_at, run.lasted_s = period.start, period.duration_s
         run.against += 1
         if run.against < self._rules.limit_periods:
             return None
         run.number, run.against, run.unjudged = next(self._numbers), 0, 0
-        summary = self._broken[period.zone] = RuleSummary(run.number, limit, run.started_at, period)
-        return RuleChange("start", summary)
+        return RuleChange("start", self._note(run, run.number, period, limit))
+
+    def _note(self, run: _Run, number: int, period: PeriodSummary, limit: float) -> RuleSummary:
+        rule = RuleSummary(number, limit, run.started_at, run.lasted_s, period)
+        self._broken[period.zone] = rule
+        return rule
 
     def _may_end(self, run: _Run, rule: RuleSummary) -> RuleChange | None:
         rate = rule.period.rate
