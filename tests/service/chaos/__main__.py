@@ -179,6 +179,8 @@ def _figures(rows: Sequence[Row]) -> None:
         _times(f"{part} faults told within", [row.told_s for row in of_part])
         _times(f"{part} faults over within", [row.back_s for row in of_part])
     _times("started after a kill within", [row.start_s for row in rows])
+    for usage in [row.usage for row in rows if row.usage][-1:]:
+        print(f"the worker held, when it was steady and at the end: {usage}")
 
 
 def _times(text: str, times: Sequence[float | None]) -> None:

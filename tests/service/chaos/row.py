@@ -18,6 +18,7 @@ class Row:
         given_up: events lost, and told, as this fault is meant to.
         repeats: entries that de-duplication has to catch.
         duplicates, unexplained: sentences.
+        usage: what the worker held when this life was steady, and after this fault.
     """
 
     fault: str
