@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -150,3 +151,12 @@ def test_a_caller_that_speaks_no_http_leaves_no_traceback(capsys: Capture) -> No
         server.error("Exception in ASGI application", exc_info=error)
     (line,) = told(capsys)
     assert "ours" in line
+
+
+def test_what_the_machine_lacks_is_told_in_a_line(capsys: Capture) -> None:
+    """Which file or socket was to be opened says nothing."""
+    log.setup("INFO", json=False)
+    lacking = OSError(errno.EMFILE, "Too many open files")
+    logging.getLogger("asyncio").error("socket.accept() out of system resource", exc_info=lacking)
+    (line,) = told(capsys)
+    assert line.endswith("out of system resource (Too many open files)")

@@ -5,6 +5,7 @@ A message about one camera carries it as ``extra={"camera": camera_id}``.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -75,6 +76,7 @@ def setup(level: str, *, json: bool | None = None) -> None:
     for name, quiet in QUIET.items():
         logging.getLogger(name).setLevel(quiet)
     logging.getLogger("uvicorn.error").addFilter(_is_ours)
+    logging.getLogger("asyncio").addFilter(_told_in_a_line)
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_thread_failure
 
@@ -83,6 +85,15 @@ def _is_ours(record: logging.LogRecord) -> bool:
     """False for a traceback that somebody caused who does not speak HTTP: that is not our fault."""
     error = record.exc_info[1] if record.exc_info else None
     return not type(error).__module__.startswith("h11")
+
+
+def _told_in_a_line(record: logging.LogRecord) -> bool:
+    """True; what the machine lacks needs no traceback: asyncio tells it once a second."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS}:
+        record.msg = f"{record.getMessage()} ({error.strerror})"
+        record.args, record.exc_info = (), None
+    return True
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
