@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOUNDATION = {"worker", "worker.records", "worker.errors", "worker.config"}
-TOP = ("worker.pipeline", "worker.camera", "worker.fleet", "worker.service", "worker.cli")
+TOP = (
+    "worker.pipeline",
+    "worker.camera",
+    "worker.device",
+    "worker.fleet",
+    "worker.service",
+    "worker.cli",
+)
 
 
 def module_name(path: Path) -> str:

@@ -17,7 +17,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 import cv2
@@ -25,6 +25,7 @@ import cv2
 from worker.camera import CameraRun
 from worker.capture.picture import keep_freed_memory, silence_ffmpeg
 from worker.config import Settings
+from worker.device import DeviceWork, Job
 from worker.errors import WorkError
 from worker.fleet import Fleet
 from worker.inference.batch import Batcher
@@ -40,7 +41,6 @@ from worker.output.run import new_run_id
 from worker.output.spool import Spool
 from worker.output.wire import Model
 from worker.pipeline import Pending
-from worker.records import Classification, Crop
 from worker.reload import LiveConfiguration, Reload
 from worker.rulebook import Rulebook
 from worker.state_lock import StateLock
@@ -53,6 +53,9 @@ log = logging.getLogger(__name__)
 WATCH_S = 0.25
 """How often the main thread looks at all others."""
 
+ASLEEP_S = 2.0
+"""A look that comes so late: the process was stopped, or the machine slept."""
+
 HEARTBEAT_S = 5.0
 """How often each camera's state is renewed in Redis."""
 
@@ -64,10 +67,8 @@ DRAIN_POLL_S = 0.01
 MAX_ABANDONED = 4
 """Hung capture threads given up before the process ends, for its supervisor to restart."""
 
-MAX_FAILED_BATCHES = 3
-"""Batches in a row that the device fails on before the process ends, for a restart."""
-
-Job = tuple[CameraRun, Pending, Crop]
+DEVICE_HANG_S = 60.0
+"""Time without an answer from the device after which the process ends, for a restart."""
 
 
 class Service:
@@ -149,6 +150,13 @@ class Service:
             metrics=self.metrics,
             on_ready=self._turns.put,
             on_gone=self._publisher.forget_state,
+        )
+        self._device = DeviceWork(
+            self._classifier,
+            self._batcher,
+            settings.inference.batch_size,
+            metrics=self.metrics,
+            complete=self._complete,
         )
         self._http = HttpServer(
             WorkerView(self, self._publisher, artifact, engine.device), settings.http
@@ -275,7 +283,7 @@ class Service:
 
     def _make_threads(self) -> list[threading.Thread]:
         detecting = [(f"detect-{n}", self._detect) for n in range(max(1, usable_cores() - 1))]
-        others = [("device", self._classify), ("publish", self._publish)]
+        others = [("device", self._device.run), ("publish", self._publish)]
         others.append(("spool", self._spool.run))
         return [
             threading.Thread(target=self._guarded, args=(name, loop), name=name, daemon=True)
@@ -303,29 +311,6 @@ class Service:
             else:
                 self._complete(run, pending)
 
-    def _classify(self) -> None:
-        """Classify batch after batch; the last crop of a frame completes it."""
-        failed = 0
-        while batch := self._batcher.take():
-            started = time.perf_counter()
-            results: Sequence[Classification | None]
-            try:
-                results = self._classifier.classify([crop for _, _, crop in batch])
-                failed = 0
-            except Exception:
-                # one batch may be bad luck; a device that is gone ends the worker
-                self.metrics.device_errors.labels("classify").inc()
-                failed += 1
-                if failed == MAX_FAILED_BATCHES:
-                    raise
-                log.exception("a batch of %d crops could not be classified", len(batch))
-                results = [None] * len(batch)
-            self.metrics.stage_duration.labels("classify").observe(time.perf_counter() - started)
-            self.metrics.batch_size.observe(len(batch))
-            for (run, pending, crop), result in zip(batch, results, strict=True):
-                if pending.resolve(crop.track, result):
-                    self._complete(run, pending)
-
     def _publish(self) -> None:
         self._publisher.run(self._maker)
 
@@ -345,6 +330,8 @@ class Service:
 
     def _watch(self) -> None:
         now_s = time.monotonic()
+        if now_s - self._beat_s > ASLEEP_S:
+            self._device.forgive(now_s)
         beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
         self._beat_s = now_s
         changes = self.configuration.poll(now_s, self._fleet.open_detectors)
@@ -365,6 +352,8 @@ class Service:
         self.rules.tick(now_s, time.time())
         conditions = {name: run.condition for name, run in self.cameras.items()}
         self._aftermath.tick(conditions, self._publisher.first_frame, time.time())
+        if self._device.busy_s(now_s) > DEVICE_HANG_S:
+            self._fail(f"{self.device} has not answered for {DEVICE_HANG_S:.0f} s")
         hanging = self._fleet.hanging(now_s)
         if hanging > MAX_ABANDONED:
             self._fail(f"{hanging} capture threads hang in a library and were given up")

@@ -157,6 +157,13 @@ class TorchEngine:
         return buffer
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """True where a device could not do it for want of memory, and may do it in smaller parts."""
+    said = str(error).lower()  # torch and onnxruntime have no class for it in common
+    short = ("out of memory", "failed to allocate", "alloc_failed")
+    return isinstance(error, MemoryError) or any(words in said for words in short)
+
+
 def _columns(artifact: Artifact) -> list[int]:
     return [CLASSES.index(name) for name in artifact.classes]
 
