@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.chaos.clips import FPS
 from service.chaos.fault import Cell, Fault
 from service.chaos.ledger import Ledger
 from service.chaos.rig import CAMERAS, PASSWORD, Rig, down, total
@@ -204,7 +205,9 @@ class Prover:
         while True:
             self.ledger.read(self.rig.store.admin)
             blind = (
-                self.ledger.unwatched(camera, limit_s=BLIND_LIMIT_S, slack_s=BLIND_SLACK_S)
+                self.ledger.unwatched(
+                    camera, limit_s=BLIND_LIMIT_S, slack_s=BLIND_SLACK_S, frame_s=1 / FPS
+                )
                 for camera in CAMERAS
             )
             found = self._fresh([*self.ledger.missing(), *itertools.chain(*blind)])

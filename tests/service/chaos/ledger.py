@@ -37,11 +37,12 @@ class Span(NamedTuple):
 
 
 class Shot(NamedTuple):
-    """An analysed frame: when it arrived, and its number."""
+    """An analysed frame: when it arrived, its number, and how many before it were dropped."""
 
     at: float
     run_id: str
     seq: int
+    dropped: int
 
 
 @dataclass(slots=True)
@@ -132,7 +133,8 @@ class Ledger:
         self._once(kind, document)
         if kind == "frame":
             at = seconds(document["captured_at"])
-            self._shots[camera_id].append(Shot(at, document["run_id"], document["seq"]))
+            dropped = sum(document["dropped_since_last"].values())
+            self._shots[camera_id].append(Shot(at, document["run_id"], document["seq"], dropped))
             return
         if kind == "compliance":
             return
@@ -193,14 +195,19 @@ class Ledger:
                 found.append(f"{where}: {count} are told to be lost, {missing} are missing")
         return found
 
-    def unwatched(self, camera_id: str, *, limit_s: float, slack_s: float) -> list[str]:
-        """Times without a frame, longer than the limit, that no gap or loss event explains.
+    def unwatched(
+        self, camera_id: str, *, limit_s: float, slack_s: float, frame_s: float
+    ) -> list[str]:
+        """Times without a frame, longer than the limit, that nothing explains.
+
+        A gap does, a loss does, and frames that are told to be dropped do for their time.
 
         Args:
             camera_id: whose.
             limit_s: shorter times without a frame need no explanation.
             slack_s: how much of it may lie outside what is told: clocks, and the frames between
                 the last that was seen and the moment from which on it is known to be missed.
+            frame_s: time between two frames that are due.
         """
         shots = sorted(self._shots[camera_id])
         gaps = sorted(self._gaps[camera_id])
@@ -210,6 +217,7 @@ class Ledger:
             if blind_s <= limit_s or self._lost_between(camera_id, before, after):
                 continue
             untold_s = blind_s - _covered_s(gaps, Span(before.at, after.at))
+            untold_s -= after.dropped * frame_s
             if untold_s > slack_s:
                 when = datetime.fromtimestamp(before.at).astimezone().isoformat("T", "seconds")
                 found.append(

@@ -25,9 +25,10 @@ def event(kind: str, seq: int, run: str = RUN, *, line: str = "alerts", **fields
     return json.dumps({**head, **fields})
 
 
-def frame(seq: int, run: str = RUN, second: float | None = None) -> str:
-    when = seq / 5 if second is None else second
-    return event("frame", seq, run, line="frames", captured_at=at(when))
+def frame(seq: int, run: str = RUN, second: float | None = None, dropped: int = 0) -> str:
+    when = at(seq / 5 if second is None else second)
+    since = {"replaced": dropped} if dropped else {}
+    return event("frame", seq, run, line="frames", captured_at=when, dropped_since_last=since)
 
 
 def loss(seq: int, first: int, last: int, **more: Any) -> str:
@@ -53,7 +54,7 @@ def ledger(*texts: str) -> Ledger:
 
 
 def unwatched(made: Ledger) -> list[str]:
-    return made.unwatched("hall", limit_s=3.0, slack_s=1.5)
+    return made.unwatched("hall", limit_s=3.0, slack_s=1.5, frame_s=0.2)
 
 
 def test_a_stream_without_fault() -> None:
@@ -134,6 +135,12 @@ def test_a_gap_explains_a_blind_time() -> None:
     assert unwatched(ledger(*frames, gap(0, 1.0, 10.0))) == []
     assert unwatched(ledger(*frames, gap(0, 5.0, 10.0)))
     assert unwatched(ledger(*frames, gap(0, 0.0, 6.0), gap(1, 5.0, 10.0))) == []
+
+
+def test_dropped_frames_explain_their_time() -> None:
+    """They arrived, and that they were not analysed is told."""
+    assert unwatched(ledger(frame(0), frame(1, second=10.0, dropped=49))) == []
+    assert unwatched(ledger(frame(0), frame(1, second=10.0, dropped=10)))
 
 
 def test_a_loss_explains_a_blind_time() -> None:
