@@ -38,7 +38,7 @@ PERIOD = PeriodSummary(
 SUMMARY = TrackSummary(12, 1_700_000_000.0, 4.2, Decision("with_mask", 0.9), {}, {})
 
 
-def wait_for(condition: Callable[[], bool], deadline_s: float = 10.0) -> None:
+def wait_for(condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
     """Wait until it holds; fail when it does not in time."""
     end = time.monotonic() + deadline_s
     while not condition():
