@@ -221,21 +221,25 @@ class Source:
         twice its time-out, or for ever where something else than video comes. If it comes back,
         so does the camera.
         """
-        silent_s = now_s - self.last_activity_s
-        camera, opening = self._camera, self._opened_s is None
-        limit_s = camera.open_timeout_s if opening else camera.read_timeout_s
-        told = self._sight.state not in {"connecting", "up"}
-        if silent_s <= limit_s or told or self._stopped.is_set():
-            return
-        error = CameraError(
-            "timeout" if opening else "stalled",
-            f"{camera.address} has sent nothing for {limit_s:g} s; "
-            "check the camera, the network and the firewall",
-        )
-        self._fail(error)
+        camera = self._camera
+        with self._outward() as allowed:
+            opening = self._opened_s is None
+            limit_s = camera.open_timeout_s if opening else camera.read_timeout_s
+            silent = now_s - self.last_activity_s > limit_s
+            untold = self._sight.state in {"connecting", "up"}
+            if not (allowed and silent and untold) or self._stopped.is_set():
+                return
+            error = CameraError(
+                "timeout" if opening else "stalled",
+                f"{camera.address} has sent nothing for {limit_s:g} s; "
+                "check the camera, the network and the firewall",
+            )
+            now = Moment(self._clock.wall_s(), self._clock.monotonic_s())
+            self._sight.fails(error, self._detail(error), now)
 
     def _take_note(self, decoded: Decoded) -> None:
         """Pass on one decoded frame: counted, and handed over if it is due."""
+        self._beat()  # before the gate: what came is no silence, however long it took
         wanted = decoded.due and decoded.sound
         picture = AvPicture(decoded.frame, self._reformatter) if wanted else None
         if picture is not None:
