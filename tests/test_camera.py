@@ -12,7 +12,7 @@ from fakes import frame, noise
 from worker.camera import CameraRun
 from worker.config import Camera
 from worker.metrics import Metrics
-from worker.output.compliance import Compliance
+from worker.output.rules.compliance import Compliance
 from worker.records import CameraState, CameraStatus, Gap
 
 

@@ -14,12 +14,12 @@ from fakes import ScriptedDetector, face, frame, noise
 from worker.config import Camera, Deciding
 from worker.faces.track import Tracker
 from worker.inference.align import CropRule
-from worker.output.compliance import Compliance
 from worker.output.decide import Decider
 from worker.output.event import Event, EventMaker
-from worker.output.violations import Change, ViolationWatch
+from worker.output.rules.compliance import Compliance
+from worker.output.rules.violations import Change, ViolationWatch
+from worker.output.rules.zones import Zones
 from worker.output.wire import Model
-from worker.output.zones import Zones
 from worker.pipeline import MAX_FACES, CameraPipeline, Rules
 from worker.records import Classification, Detection
 from worker.venue import Violations, Zone

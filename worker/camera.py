@@ -14,8 +14,8 @@ from worker.config import Camera
 from worker.errors import BadDataError, CameraReason
 from worker.history import CameraHistory
 from worker.metrics import CameraMetrics
-from worker.output.compliance import Compliance
 from worker.output.event import EventMaker
+from worker.output.rules.compliance import Compliance
 from worker.pipeline import CameraPipeline, CloseReason, Pending, Seen
 from worker.records import CameraStatus, DropReason, Gap, Label
 

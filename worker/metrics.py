@@ -19,9 +19,9 @@ from prometheus_client.process_collector import ProcessCollector
 
 from worker import __version__
 from worker.errors import CAMERA_REASONS, CameraReason
+from worker.output.disk.spool_file import FaultReason
 from worker.output.event import PeriodSummary
 from worker.output.losses import LossReason
-from worker.output.spool_file import FaultReason
 from worker.output.wire import EVENT_TYPES
 from worker.records import LABELS, CameraState, DropReason, UnknownReason
 from worker.venue import ViolationKind

@@ -20,11 +20,11 @@ from worker.config import Camera
 from worker.faces.detect import Detector
 from worker.faces.track import Tracker
 from worker.inference.align import CropRule, cut, sharpness
-from worker.output.compliance import Compliance
 from worker.output.decide import Decider
 from worker.output.event import EventMaker, TrackSummary
-from worker.output.violations import Change, EndReason, ViolationWatch
-from worker.output.zones import Zones
+from worker.output.rules.compliance import Compliance
+from worker.output.rules.violations import Change, EndReason, ViolationWatch
+from worker.output.rules.zones import Zones
 from worker.records import (
     LABELS,
     Box,

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from worker.config import Settings
 from worker.metrics import Metrics
-from worker.output.compliance import Compliance
 from worker.output.event import EventMaker, PeriodSummary, ViolationSummary
-from worker.output.limits import Limits, RuleChange
-from worker.output.violations import Change, ViolationWatch
-from worker.output.zones import Zones
+from worker.output.rules.compliance import Compliance
+from worker.output.rules.limits import Limits, RuleChange
+from worker.output.rules.violations import Change, ViolationWatch
+from worker.output.rules.zones import Zones
 from worker.pipeline import Rules
 from worker.venue import EVERYWHERE
 

@@ -33,7 +33,7 @@ from worker.inference.classify import Classifier
 from worker.inference.engine import open_engine
 from worker.loading import load_classifier
 from worker.metrics import Metrics
-from worker.output.aftermath import Aftermath
+from worker.output.disk.aftermath import Aftermath
 from worker.output.event import EventMaker
 from worker.output.lease import Lease
 from worker.output.publish import Publisher

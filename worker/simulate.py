@@ -20,11 +20,11 @@ from worker.config import Redis as RedisSettings
 from worker.crowd import HEIGHT, WIDTH, Crowd
 from worker.errors import ConfigError, WorkError
 from worker.faulty import FAULTS, Fault, FaultySink
-from worker.output.compliance import Compliance
 from worker.output.event import Event, EventMaker, TrackSummary
 from worker.output.publish import Publisher
+from worker.output.rules.compliance import Compliance
+from worker.output.rules.violations import Change, EndReason, ViolationWatch
 from worker.output.run import new_run_id
-from worker.output.violations import Change, EndReason, ViolationWatch
 from worker.output.wire import Model
 from worker.records import CameraState, CameraStatus, Frame
 from worker.venue import EVERYWHERE, Violations

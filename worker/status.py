@@ -12,9 +12,9 @@ from worker.camera import CameraRun
 from worker.config import CameraDefaults, Settings
 from worker.inference.artifact import Artifact
 from worker.metrics import Metrics
+from worker.output.disk.spool_file import FaultReason
 from worker.output.event import Event
 from worker.output.publish import Publisher
-from worker.output.spool_file import FaultReason
 from worker.reload import LiveConfiguration
 from worker.rulebook import Rulebook
 from worker.web.view import Look, Part

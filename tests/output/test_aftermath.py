@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from output.rig import PERIOD, SUMMARY, Rig, frame_of, wait_for
 
-from worker.output.aftermath import Aftermath
+from worker.output.disk.aftermath import Aftermath
 from worker.output.embedded import RedisServer
 from worker.output.event import Event, RuleSummary, ViolationSummary
 from worker.records import CameraState, CameraStatus

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from worker.output.compliance import KEPT_SUMMARIES, Compliance
 from worker.output.event import PeriodSummary
+from worker.output.rules.compliance import KEPT_SUMMARIES, Compliance
 from worker.records import Box, CameraState, Decision, Face, Label, Track
 
 T0 = 1_795_520_040.0

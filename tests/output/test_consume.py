@@ -37,12 +37,12 @@ from worker.output.consume import (
     Unreadable,
     _raw_replies,
 )
-from worker.output.delivery import Reading
 from worker.output.embedded import RedisServer
 from worker.output.event import EventMaker, Loss
-from worker.output.group import Member
-from worker.output.inspection import trimmed_unread
-from worker.output.sequence import Marks
+from worker.output.reading.delivery import Reading
+from worker.output.reading.group import Member
+from worker.output.reading.inspection import trimmed_unread
+from worker.output.reading.sequence import Marks
 
 DOCUMENTS = sorted((Path(__file__).parent / "documents").glob("*.json"))
 FRAMES = "maskwatch:frames:hall"
@@ -550,7 +550,7 @@ def test_a_wrong_password_is_told_without_it(
 
 def test_missing_rights_are_named(own_redis: RedisServer) -> None:
     """The rights that a consumer needs suffice, and none less."""
-    from worker.output.group import COMMANDS
+    from worker.output.reading.group import COMMANDS
 
     own_redis.start()
     rule = f"on >word ~maskwatch:* resetchannels {COMMANDS}"

@@ -13,8 +13,8 @@ from service.redis_server import client_of
 
 from worker.output.consume import Unreadable
 from worker.output.embedded import RedisServer
-from worker.output.entry import read_entry
-from worker.output.notices import UnknownSchema
+from worker.output.reading.entry import read_entry
+from worker.output.reading.notices import UnknownSchema
 from worker.output.wire import Event
 
 DOCUMENTS = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("documents/*.json"))]

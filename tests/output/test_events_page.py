@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from output.regenerate import PAGE, page
 
-from worker.output import group
 from worker.output.broker import COMMANDS
+from worker.output.reading import group
 from worker.output.wire import EVENT_TYPES
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from output.rig import MODEL, SUMMARY, frame_of
 
+from worker.output.disk.journal import Journal, Unwatched
 from worker.output.event import Event, EventMaker
-from worker.output.journal import Journal, Unwatched
 
 T0 = 1_795_520_000.0
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from output.rig import PERIOD
 
-from worker.output.limits import UNJUDGED_PERIODS, Limits
+from worker.output.rules.limits import UNJUDGED_PERIODS, Limits
 from worker.venue import Compliance, Zone
 
 Rate = float | None

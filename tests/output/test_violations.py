@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.output.violations import Change, ViolationWatch
+from worker.output.rules.violations import Change, ViolationWatch
 from worker.records import Box, Decision, Face, Label, Track
 from worker.venue import Violations
 

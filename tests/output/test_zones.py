@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from worker.output.zones import LINGER_S, Zones, anchor_of
+from worker.output.rules.zones import LINGER_S, Zones, anchor_of
 from worker.records import Box, Track
 from worker.venue import Zone
 

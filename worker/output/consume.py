@@ -36,11 +36,11 @@ import redis.asyncio
 
 from worker.errors import ConfigError
 from worker.output import broker
-from worker.output.delivery import Delivery, Reading, Tally
-from worker.output.entry import AnyEvent
-from worker.output.group import COMMANDS, Member
-from worker.output.inspection import Talk
-from worker.output.notices import (
+from worker.output.reading.delivery import Delivery, Reading, Tally
+from worker.output.reading.entry import AnyEvent
+from worker.output.reading.group import COMMANDS, Member
+from worker.output.reading.inspection import Talk
+from worker.output.reading.notices import (
     EventsLost,
     GroupLost,
     Hole,

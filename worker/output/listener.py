@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from worker.output.disk.spool_file import FaultReason
 from worker.output.event import Event
-from worker.output.spool_file import FaultReason
 
 
 class PublishListener(Protocol):

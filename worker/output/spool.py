@@ -17,12 +17,12 @@ from pathlib import Path
 
 from worker.errors import ConfigError
 from worker.output.backlog import Backlog, Waiting
-from worker.output.journal import Former, Journal
-from worker.output.journal_file import JournalFile
+from worker.output.disk.journal import Former, Journal
+from worker.output.disk.journal_file import JournalFile
+from worker.output.disk.spool_file import FaultReason, SpoolFile, fault_of, set_aside
+from worker.output.disk.spool_turn import WRITE_AFTER_S, SpoolTurn
 from worker.output.listener import SpoolListener
 from worker.output.losses import LossLedger
-from worker.output.spool_file import FaultReason, SpoolFile, fault_of, set_aside
-from worker.output.spool_turn import WRITE_AFTER_S, SpoolTurn
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from worker.output.event import PeriodSummary
-from worker.output.zones import Inside
+from worker.output.rules.zones import Inside
 from worker.records import CameraState, ClassName, Face, Label
 
 KEPT_SUMMARIES = 60

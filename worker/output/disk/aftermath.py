@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from worker.errors import BadDataError
+from worker.output.disk.journal import Former, Open, Unwatched
 from worker.output.event import EventMaker, rfc3339
-from worker.output.journal import Former, Open, Unwatched
 from worker.output.wire import Event
 from worker.records import CameraStatus
 

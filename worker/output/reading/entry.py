@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from worker.output.notices import UnknownSchema, Unreadable
+from worker.output.reading.notices import UnknownSchema, Unreadable
 from worker.output.wire import (
     MODELS,
     STREAM_OF,

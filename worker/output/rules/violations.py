@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from worker.output.event import ViolationSummary
+from worker.output.rules.zones import Inside
 from worker.output.wire import Phase
-from worker.output.zones import Inside
 from worker.records import Decision, Face
 from worker.venue import ViolationKind, Violations
 

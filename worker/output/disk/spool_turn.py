@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Callable
 
 from worker.output.backlog import WINDOW, Backlog, Waiting, by_type
-from worker.output.journal import Former, Journal, Page
-from worker.output.journal_file import JournalFile
+from worker.output.disk.journal import Former, Journal, Page
+from worker.output.disk.journal_file import JournalFile
+from worker.output.disk.spool_file import SpoolFile
 from worker.output.listener import SpoolListener
 from worker.output.losses import LossLedger
-from worker.output.spool_file import SpoolFile
 from worker.output.wire import Stream
 
 WRITE_AFTER_S = 0.04

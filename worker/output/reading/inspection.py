@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import redis
 
-from worker.output.entry import read_entry
-from worker.output.notices import Trimmed, UnknownSchema
+from worker.output.reading.entry import read_entry
+from worker.output.reading.notices import Trimmed, UnknownSchema
 from worker.output.wire import Event
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeVar
 
-from worker.output.notices import NewRun
+from worker.output.reading.notices import NewRun
 from worker.output.wire import Event, Stream
 
 REMEMBERED = 20_000

@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import redis
 
-from worker.output.delivery import Delivery, Reading, Ref, Tally, happened_at
-from worker.output.entry import STREAM_OF_MODEL, AnyEvent, read_entry
-from worker.output.inspection import (
+from worker.output.reading.delivery import Delivery, Reading, Ref, Tally, happened_at
+from worker.output.reading.entry import STREAM_OF_MODEL, AnyEvent, read_entry
+from worker.output.reading.inspection import (
     Command,
     Talk,
     first_missing,
@@ -26,7 +26,7 @@ from worker.output.inspection import (
     stream_of,
     trimmed_unread,
 )
-from worker.output.notices import (
+from worker.output.reading.notices import (
     EventsLost,
     GroupLost,
     Hole,
@@ -35,8 +35,8 @@ from worker.output.notices import (
     Trimmed,
     UnknownSchema,
 )
-from worker.output.sequence import Marks, Place
-from worker.output.streams import LOOK_EVERY_S, Streams
+from worker.output.reading.sequence import Marks, Place
+from worker.output.reading.streams import LOOK_EVERY_S, Streams
 from worker.output.wire import Event, GapEvent, LossEvent, Stream
 from worker.venue import EVERYWHERE
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from worker.output.entry import AnyEvent
+from worker.output.reading.entry import AnyEvent
 from worker.output.wire import Event, FrameEvent, Stream
 
 Ref = tuple[bytes, bytes]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import redis
 
-from worker.output.delivery import Reading
-from worker.output.inspection import Talk, group_of, stream_of
+from worker.output.reading.delivery import Reading
+from worker.output.reading.inspection import Talk, group_of, stream_of
 
 LOOK_EVERY_S = 2.0
 """Cameras come and go while a consumer runs; their streams are looked for this often."""

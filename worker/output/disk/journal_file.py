@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import astuple
 
+from worker.output.disk.journal import EndReason, Former, Open, Page, Unwatched
 from worker.output.event import Loss
-from worker.output.journal import EndReason, Former, Open, Page, Unwatched
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS runs ("

@@ -1,0 +1,1 @@
+"""What the spool is made of: its file, its turns, and the journal of this life."""

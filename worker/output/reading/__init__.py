@@ -1,0 +1,1 @@
+"""What the consumer is made of: entries of a stream become typed events, each with its answer."""

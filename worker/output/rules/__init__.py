@@ -1,0 +1,1 @@
+"""What is made of decisions over time and place: violations, compliance, limits."""
