@@ -158,5 +158,7 @@ def test_what_the_machine_lacks_is_told_in_a_line(capsys: Capture) -> None:
     log.setup("INFO", json=False)
     lacking = OSError(errno.EMFILE, "Too many open files")
     logging.getLogger("asyncio").error("socket.accept() out of system resource", exc_info=lacking)
+    again = failed("Invalid file descriptor: -1")
+    logging.getLogger("asyncio").error("callback BaseEventLoop._start_serving()", exc_info=again)
     (line,) = told(capsys)
     assert line.endswith("out of system resource (Too many open files)")

@@ -88,12 +88,15 @@ def _is_ours(record: logging.LogRecord) -> bool:
 
 
 def _told_in_a_line(record: logging.LogRecord) -> bool:
-    """True; what the machine lacks needs no traceback: asyncio tells it once a second."""
+    """What the machine lacks needs no traceback: asyncio tells it once a second.
+
+    False where asyncio wants to listen again after that, though the server has ended meanwhile.
+    """
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS}:
         record.msg = f"{record.getMessage()} ({error.strerror})"
         record.args, record.exc_info = (), None
-    return True
+    return not (isinstance(error, ValueError) and "._start_serving" in record.getMessage())
 
 
 def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:

@@ -53,4 +53,4 @@ def test_what_is_open_goes_on_and_the_rest_comes_later(
         assert [event["seq"] for event in events] == list(range(len(events)))
         log = running.log.read_text()
     assert "Too many open files" in log
-    assert "Traceback" not in log
+    assert "Traceback" not in log, log
