@@ -183,8 +183,9 @@ def metrics() -> str:
         "## Identities",
         "",
         "`maskwatch_events_created_total` plus `maskwatch_events_recovered_total` equals",
-        "`maskwatch_events_published_total`, plus `maskwatch_events_lost_total`, plus what waits in",
-        'memory (`maskwatch_queue_depth{stage="publish"}`) and on disk (`maskwatch_events_spooled`).',
+        "`maskwatch_events_published_total`, plus `maskwatch_events_lost_total`, plus what waits",
+        'in memory (`maskwatch_queue_depth{stage="publish"}`) and on disk',
+        "(`maskwatch_events_spooled`).",
         "A scrape may catch an event between two of them.",
     ]
     return "\n".join(lines) + "\n"
