@@ -6,14 +6,13 @@ repeats a value that may hold a secret: an address, a user, a password.
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from worker.credentials import public_address, with_credentials
+from worker.credentials import check_authorities, public_address, with_credentials
 from worker.process import SCHEMES, Spool, Worker
 from worker.section import (
     DIGEST,
@@ -206,13 +205,7 @@ class Redis(Credentials):
         if path is not None and not info.data.get("url", "rediss:").startswith("rediss:"):
             raise ValueError("only a rediss:// address asks for certificates; correct redis.url")
         if path is not None:
-            try:
-                ssl.create_default_context(cafile=path)
-            except (OSError, ValueError) as error:
-                why = "it holds no certificate"
-                if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-                    why = error.strerror or why
-                raise ValueError(f"{path} cannot be used ({why}); name a PEM file") from None
+            check_authorities(path)
         return path
 
     @property

@@ -1,8 +1,9 @@
-"""User names and passwords: where they are read from, and how they are kept out of sight."""
+"""User names, passwords, certificates: where they are read from, and what nobody sees of them."""
 
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -68,3 +69,18 @@ def read_secret(path: Path) -> str:
     if not secret:
         raise ValueError(f"the secret file {path} is empty; write the secret into it")
     return secret
+
+
+def check_authorities(path: Path) -> None:
+    """Does a file hold certificates that a server's may be checked against?
+
+    Raises:
+        ValueError: it is missing, unreadable, or holds none.
+    """
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:
+        why = "it holds no certificate"
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+            why = error.strerror or why
+        raise ValueError(f"{path} cannot be used ({why}); name a PEM file") from None
