@@ -315,6 +315,7 @@ REDIS_FAULTS: tuple[Fault, ...] = (
         operator="`… does not let this user run scripts …`, once",
         worker="appends without the script that keeps repetitions out",
         log="does not let this user run scripts",
+        shows_after_s=NEVER_S,  # told once a life
         cap_s=CAP_S,
         spares=CAMERAS,
     ),
