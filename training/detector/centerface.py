@@ -64,7 +64,7 @@ def _in_file_order(network: CenterPoint) -> list[nn.Conv2d | nn.ConvTranspose2d]
     neck = convolutions(network.laterals[0])
     for up, lateral in zip(network.ups, list(network.laterals)[1:], strict=True):
         neck += convolutions(up) + convolutions(lateral)
-    return trunk + neck + convolutions(network.mix) + [network.heat, network.size, network.offset]
+    return trunk + neck + [network.mix, network.heat, network.size, network.offset]
 
 
 def _layers(graph: onnx.GraphProto) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:

@@ -62,15 +62,12 @@ def narrowed(wide: CenterPoint, name: str, pixels: Tensor) -> CenterPoint:
         for target, source in (
             (narrow.laterals, wide.laterals),
             (narrow.ups, wide.ups),
+            (narrow.mix, wide.mix),
             (narrow.heat, wide.heat),
             (narrow.size, wide.size),
             (narrow.offset, wide.offset),
         ):
             target.load_state_dict(source.state_dict())
-        if isinstance(narrow.mix, nn.Sequential):
-            _separate(narrow.mix, cast("nn.Conv2d", wide.mix))
-        else:
-            narrow.mix.load_state_dict(wide.mix.state_dict())
     return narrow
 
 
@@ -140,15 +137,3 @@ def _points(inside: Tensor, wanted: Tensor, rng: np.random.Generator) -> tuple[D
     rows = (t.permute(0, 2, 3, 1).flatten(0, 2)[chosen].double().numpy() for t in (inside, wanted))
     one, two = rows
     return one, two
-
-
-def _separate(mix: nn.Sequential, wide: nn.Conv2d) -> None:
-    """The nearest depth-wise convolution and 1x1 to a full one."""
-    look, join = cast("nn.Conv2d", mix[0]), cast("nn.Conv2d", mix[1])
-    kernels = wide.weight.transpose(0, 1).flatten(2)  # (in, out, 9)
-    u, s, v = torch.linalg.svd(kernels, full_matrices=False)
-    root = s[:, 0].sqrt()
-    look.weight.copy_((v[:, 0] * root[:, None]).view_as(look.weight))
-    join.weight.copy_((u[:, :, 0] * root[:, None]).T[..., None, None])
-    cast("Tensor", look.bias).zero_()
-    cast("Tensor", join.bias).copy_(cast("Tensor", wide.bias))

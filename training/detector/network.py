@@ -54,12 +54,10 @@ class Shape:
     Attributes:
         stem: channels of the first convolution.
         stages: after the stem.
-        separable_mix: the last 3x3 convolution is a depth-wise one and a 1x1.
     """
 
     stem: int
     stages: tuple[Stage, ...]
-    separable_mix: bool
 
 
 SHAPES: dict[str, Shape] = {
@@ -73,21 +71,19 @@ SHAPES: dict[str, Shape] = {
             Stage(160, (576, 960, 960), 2),
             Stage(320, (960,), 1),
         ),
-        separable_mix=False,
     ),
     # Deep stages hold most of the multiplications and matter to large faces alone; what the
     # early ones lose is lost to all.
     SLIM_NETWORK: Shape(
-        16,
+        24,
         (
-            Stage(24, (48, 72), 2),
-            Stage(32, (72, 96, 96), 2),
-            Stage(64, (72, 144, 144, 144), 2),
+            Stage(24, (56, 96), 2),
+            Stage(32, (96, 128, 128), 2),
+            Stage(64, (96, 192, 192, 192), 2),
             Stage(96, (96, 144, 144), 1),
             Stage(160, (144, 240, 240), 2),
             Stage(320, (240,), 1),
         ),
-        separable_mix=True,
     ),
 }
 """Every network by the name that a recipe and a manifest give it."""
@@ -169,13 +165,7 @@ class CenterPoint(nn.Module):
         widths = [shape.stages[level].channels for level in _PYRAMID]
         self.laterals = nn.ModuleList(nn.Conv2d(width, NECK, 1) for width in widths)
         self.ups = nn.ModuleList(nn.ConvTranspose2d(NECK, NECK, 2, 2) for _ in range(3))
-        self.mix: nn.Module = (
-            nn.Sequential(
-                nn.Conv2d(NECK, NECK, 3, padding=1, groups=NECK), nn.Conv2d(NECK, NECK, 1)
-            )
-            if shape.separable_mix
-            else nn.Conv2d(NECK, NECK, 3, padding=1)
-        )
+        self.mix = nn.Conv2d(NECK, NECK, 3, padding=1)
         self.heat = nn.Conv2d(NECK, 1, 1)
         self.size = nn.Conv2d(NECK, 2, 1)
         self.offset = nn.Conv2d(NECK, 2, 1)
