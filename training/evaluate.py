@@ -129,10 +129,7 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
         "split": _split_sentence(run.recipe),
         "calibration": calibration.model_dump(mode="json"),
         "threshold": threshold,
-        "threshold_chosen": (
-            f"on the validation part, where a bare face called masked costs {COST_OF_FALSE_MASK:g} "
-            "times a masked face called bare"
-        ),
+        "threshold_chosen": _threshold_sentence(run.recipe),
         "faces": {name: len(getattr(parts, name)) for name in _NAMES},
         "sources": {name: figures(some, repeats=repeats) for name, some in judged.items()},
         "at_threshold": {
@@ -175,14 +172,15 @@ def summary(document: dict[str, Any]) -> dict[str, Any]:
 def _fitted(run: Run, parts: Parts) -> tuple[Calibration, float]:
     """Calibration and threshold from the validation faces, by annotated and detector's boxes.
 
-    Only the first source counts, which is the one that looks like the work to come.
+    Only the first source counts, which is the one that looks like the work to come. A recipe
+    that wants none is judged by its larger logit, as the original report was.
     """
     import torch  # noqa: PLC0415
 
     classes = run.recipe.classes
     first = parts.train[0].source
     own = _where(parts.validation, [face.source == first for face in parts.validation])
-    if not len(own):
+    if not len(own) or not run.recipe.calibrate:
         return Calibration(bias=(0.0,) * classes), 0.5
     model = run.model()
     crops = [plain_crops(own, run.recipe.rule, detected=detected) for detected in (False, True)]
@@ -198,6 +196,15 @@ def _mistakes(faces: Faces, crops: NDArray[np.uint8], judged: Judged) -> list[Mi
         Mistake(faces[int(i)], crops[i], int(said[i]), float(judged.shares[i, said[i]]))
         for i in np.flatnonzero(said != judged.labels)
     ]
+
+
+def _threshold_sentence(recipe: Recipe) -> str:
+    if not recipe.calibrate:
+        return "by nobody: the larger logit decides, as in the original report"
+    return (
+        f"on the validation part, where a bare face called masked costs {COST_OF_FALSE_MASK:g} "
+        "times a masked face called bare"
+    )
 
 
 def _split_sentence(recipe: Recipe) -> str:

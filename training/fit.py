@@ -31,7 +31,7 @@ from training.checkpoint import (
     save_checkpoint,
 )
 from training.faces import Faces
-from training.frozen import FrozenBody, into_training
+from training.frozen import FrozenBody, head_of, into_training
 from training.recipe import Recipe
 from training.runs import Epoch, RunFolder, load_run
 from training.whole_set import whole_set_logits
@@ -238,9 +238,8 @@ def new_model(recipe: Recipe) -> Probabilities:
     if recipe.start_from is not None:
         _start_from(network, recipe.start_from)
     if recipe.freeze_body:
-        layers = list(network.parameters())
-        for parameter in layers[:-2]:  # all but weight and bias of the last layer
-            parameter.requires_grad = False
+        network.requires_grad_(False)
+        head_of(network).requires_grad_(True)
     return Probabilities(network, made.normalisation, Calibration())
 
 
@@ -279,7 +278,7 @@ def _validation_set(faces: Faces, recipe: Recipe) -> tuple[NDArray[np.uint8], ND
 
 
 def _start_from(network: nn.Module, path: Path) -> None:
-    """Take over the weights of a file that fit; the last layer may have other classes."""
+    """Take over the weights of a file that fit; the head may be of another kind."""
     shipped = default_classifier().parent / path / WEIGHTS
     if len(path.parts) == 1 and shipped.exists():
         path = shipped
@@ -290,8 +289,9 @@ def _start_from(network: nn.Module, path: Path) -> None:
             f"{path} cannot be read ({error}); name a safetensors file, or a model that is shipped"
         ) from error
     own = network.state_dict()
+    head = len(head_of(network).state_dict())  # may be missing
     fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
-    if len(fitting) < len(own) - 2:  # weight and bias of the last layer may be missing
+    if len(fitting) < len(own) - head:
         raise ConfigError(
             f"{path} holds {len(fitting)} of the {len(own)} tensors of this network; it is of "
             "another one"

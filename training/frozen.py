@@ -1,4 +1,4 @@
-"""Training the last layer alone, on a body that stays as it is."""
+"""Training the head alone, on a body that stays as it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from worker.inference.network import Probabilities
 
@@ -15,24 +14,34 @@ CHUNK = 32
 """Crops of one forward pass of the body."""
 
 
+def head_of(network: nn.Module) -> nn.Module:
+    """What is trained on a frozen body: the network's head, or else its last linear layer."""
+    named = dict(network.named_children()).get("head")
+    return named or [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+
+
 class FrozenBody:
-    """What a network computes before its last layer, and that layer.
+    """What a network computes before its head, and the head.
 
     Without augmentation a crop's features never change, so they are computed once.
     """
 
     def __init__(self, model: Probabilities) -> None:
         self._model = model
-        modules = list(model.network.modules())
-        self._last = [module for module in modules if isinstance(module, nn.Linear)][-1]
-        dropped = [module.p for module in modules if isinstance(module, nn.Dropout)]
+        self._head = head_of(model.network)
+        inside = {id(module) for module in self._head.modules()}
+        dropped = [
+            module.p
+            for module in model.network.modules()
+            if isinstance(module, nn.Dropout) and id(module) not in inside
+        ]
         self._dropout = dropped[-1] if dropped else 0.0
 
     def features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The last layer's input for ``uint8 (N, S, S, 3)`` crops, ``(N, F)``, undropped."""
+        """The head's input for ``uint8 (N, S, S, 3)`` crops, ``(N, F)``, undropped."""
         device = self._model.mean.device
         caught: list[Tensor] = []
-        hook = self._last.register_forward_pre_hook(
+        hook = self._head.register_forward_pre_hook(
             lambda _layer, given: caught.append(given[0].float().cpu())
         )
         self._model.eval()
@@ -47,7 +56,7 @@ class FrozenBody:
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits ``(N, classes)`` as in training, with the network's dropout."""
-        told: Tensor = self._last(functional.dropout(features, self._dropout, training=True))
+        told: Tensor = self._head(functional.dropout(features, self._dropout, training=True))
         return told
 
 
@@ -55,6 +64,8 @@ def into_training(model: Probabilities, *, frozen: bool) -> None:
     """Training mode; a frozen body keeps its running statistics, which belong to its weights."""
     model.train()
     if frozen:
-        for module in model.modules():
-            if isinstance(module, _BatchNorm):
-                module.eval()
+        model.network.eval()
+        head_of(model.network).train()
+        for module in model.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.train()

@@ -58,12 +58,13 @@ class Recipe(BaseModel):
     ema: float = Field(0.0, ge=0, lt=1, description="Decay a step of the averaged weights.")
     patience: Count | None = Field(None, description="Epochs without a better validation loss.")
 
+    calibrate: bool = Field(True, description="Fit calibration and threshold to validation faces.")
     keep: Literal["best", "last"] = Field("best", description="Epoch whose weights come out.")
 
     start_from: Path | None = Field(
         None, description="A local safetensors file of weights, or the name of a shipped model."
     )
-    freeze_body: bool = Field(False, description="Train the last layer alone.")
+    freeze_body: bool = Field(False, description="Train the head alone.")
     teachers: tuple[Path, ...] = Field((), description="Run folders whose opinion is learned.")
     distil: float = Field(0.7, ge=0, le=1, description="Weight of the teachers' opinion.")
 
@@ -116,6 +117,7 @@ def _report(network: str, **changes: object) -> Recipe:
         "weight_decay": 0.0,
         "warmup_epochs": 0,
         "schedule": "constant",
+        "calibrate": False,
         "keep": "last",
     }
     return Recipe.model_validate({**values, **changes})
@@ -137,7 +139,7 @@ NOSE_SHOWS = (
 """Pictures of faces-close-up/with_mask, looked at one by one, whose mask hangs below the nose:
 what the first set calls incorrectly worn. None is of the test part."""
 
-SCRATCH = Recipe(
+SHIPPED = Recipe(
     network="residual-16",
     epochs=60,
     faces_per_epoch=5_000,
@@ -149,23 +151,23 @@ SCRATCH = Recipe(
     label_smoothing=0.03,
     ema=0.995,
 )
-"""Faces and augmentation as the shipped model has them, but weights that start at random."""
 
-SHIPPED = SCRATCH.model_copy(
+QUICK = SHIPPED.model_copy(
     update={
         "network": "face-56",
         "start_from": Path("face-detector"),
-        "epochs": 20,
-        "batch_size": 64,
-        "learning_rate": 1e-3,
+        "freeze_body": True,
+        "epochs": 8,
+        "learning_rate": 2e-3,
         "warmup_epochs": 1,
     }
 )
+"""A head on what the face detector sees: worth nearly as much, in minutes."""
 
 PRESETS: dict[str, Recipe] = {
     "shipped": SHIPPED,
-    "scratch": SCRATCH,
-    "teacher": SCRATCH.model_copy(update={"network": "residual-32", "epochs": 40}),
+    "quick": QUICK,
+    "teacher": SHIPPED.model_copy(update={"network": "residual-32", "epochs": 40}),
     "report-2-50-50": _report("report-cnn-2", class_weights=(50.0, 50.0)),
     "report-3-50-50": _report("report-cnn-3", class_weights=(50.0, 50.0)),
     "report-3-70-30": _report("report-cnn-3", class_weights=(70.0, 30.0)),

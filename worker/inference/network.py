@@ -145,16 +145,16 @@ class InvertedResidual(nn.Module):
 
 
 class FaceNet(nn.Module):
-    """The first layers of the face detector, to stride 16, then one linear layer.
+    """The first layers of the face detector, and a head over what they see at strides 8 and 16.
 
     Layers have the detector's names, so its weights can be loaded: they have seen a hundred
-    thousand faces, where a classifier's data hold a few thousand. The grid of features is not
-    averaged, since a crop has its nose always at the same place.
+    thousand faces, where a classifier's data hold a few thousand. The grids of features are not
+    averaged, since a crop has its nose always at about the same place.
 
     Args:
         classes: number of logits.
         size_px: side of the crops.
-        dropout: share of the features that training drops.
+        dropout: share of features that training drops, before and inside the head.
     """
 
     def __init__(self, classes: int, size_px: int, dropout: float = 0.3) -> None:
@@ -165,22 +165,34 @@ class FaceNet(nn.Module):
             InvertedResidual(32, 32, 16, 1, widens=False),
         )
         stages: list[nn.Module] = []
-        before = 16
-        for after, hidden in _DETECTOR_STAGES:
+        before, features = 16, 0
+        for stage, (after, hidden) in enumerate(_DETECTOR_STAGES):
             blocks = []
             for number, inside in enumerate(hidden):
                 blocks.append(InvertedResidual(before, inside, after, 1 if number else 2))
                 before = after
             stages.append(nn.Sequential(*blocks))
-        self.stages = nn.Sequential(*stages)
-        self.dropout = nn.Dropout(dropout)
-        side = math.ceil(size_px / 16)
-        self.head = nn.Linear(before * side * side, classes)
+            if stage > 0:
+                features += after * math.ceil(size_px / 2 ** (stage + 2)) ** 2
+        self.stages = nn.ModuleList(stages)
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(features, affine=False),
+            nn.Dropout(dropout),
+            nn.Linear(features, 128),
+            nn.LayerNorm(128),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(128, classes),
+        )
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits ``(N, classes)``."""
-        features = self.stages(self.stem(pixels)).flatten(1)
-        logits: Tensor = self.head(self.dropout(features))
+        x = self.stem(pixels)
+        seen = []
+        for stage in self.stages:
+            x = stage(x)
+            seen.append(x.flatten(1))
+        logits: Tensor = self.head(torch.cat(seen[1:], 1))
         return logits
 
 
