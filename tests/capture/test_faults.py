@@ -63,6 +63,11 @@ def test_silence_while_opening_is_a_timeout() -> None:
     assert fault(1, av.error.InvalidDataError, "open", timed_out=True) == "timeout"
 
 
+def test_a_challenge_that_could_not_be_answered_in_time() -> None:
+    """FFmpeg says "unauthorised" when the time was over between challenge and answer."""
+    assert fault(1, av.error.HTTPUnauthorizedError, "open", timed_out=True) == "timeout"
+
+
 @pytest.mark.parametrize("name", ["TimeoutError", "ExitError"])
 def test_silence_in_mid_stream_is_a_stall(name: str) -> None:
     """A camera that sent and then sends no more has stalled."""

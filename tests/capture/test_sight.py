@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ def at(seconds: float, set_s: float = 0.0) -> Moment:
 class Ears:
     """Hears all, in order, times counted from the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence_s: float = math.inf) -> None:
         self.heard: list[tuple[Any, ...]] = []
-        self.sight = Sight("hall", "rtsp://camera.example/live", self)
+        self.sight = Sight("hall", "rtsp://camera.example/live", self, silence_s=silence_s)
 
     def status(self, status: CameraStatus) -> None:
         self.heard.append((status.state, status.reason, round(status.since - 1_700_000_000, 3)))
@@ -51,6 +52,20 @@ def test_an_outage_reaches_from_the_last_good_frame_to_the_next() -> None:
         ("down", "stalled", 9.5),
         ("up", None, 40),
         ("gap", 9.5, 40, "stalled"),
+    ]
+
+
+def test_a_silence_that_nobody_told_of_is_a_gap() -> None:
+    """A process that was frozen saw nothing, and its camera was never down."""
+    ears = Ears(silence_s=10.0)
+    ears.sight.connects(at(0))
+    ears.sight.sees(at(1))
+    ears.sight.sees(at(11))
+    ears.sight.sees(at(22))
+    assert ears.heard == [
+        ("connecting", None, 0),
+        ("up", None, 1),
+        ("gap", 11, 22, "stalled"),
     ]
 
 

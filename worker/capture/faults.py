@@ -44,7 +44,9 @@ def _reason(
     """The bounded word for an error."""
     for kind, reason in _REASONS:
         if isinstance(error, kind):
-            return reason
+            # the time may be over between the camera's challenge and the answer to it
+            late = reason == "unauthorised" and timed_out and not local
+            return "timeout" if late else reason
     if isinstance(error, av.error.PermissionError):
         return "unauthorised" if local else "unreachable"
     if isinstance(error, _SILENCE) or (timed_out and not local):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Protocol
 
 from worker.capture.clock import Moment
@@ -36,12 +37,22 @@ class Sight:
         camera_id: its id in the configuration.
         address: its address as anybody may see it.
         listener: hears of changes.
+        silence_s: good frames that are further apart have a gap between them, even if nobody
+            told of a fault meanwhile: the worker itself may have been frozen.
     """
 
-    def __init__(self, camera_id: str, address: str, listener: SightListener) -> None:
+    def __init__(
+        self,
+        camera_id: str,
+        address: str,
+        listener: SightListener,
+        *,
+        silence_s: float = math.inf,
+    ) -> None:
         self._camera_id = camera_id
         self._address = address
         self._listener = listener
+        self._silence_s = silence_s
         self._told: tuple[CameraState, CameraReason | None] | None = None
         self._good: Moment | None = None
         self._blind: tuple[Moment, CameraReason] | None = None
@@ -59,6 +70,9 @@ class Sight:
 
     def sees(self, now: Moment, warning: CameraReason | None = None) -> None:
         """A good frame came; a warning changes nothing of that."""
+        good = self._good if self.state == "up" else None
+        if good is not None and now.monotonic_s - good.monotonic_s > self._silence_s:
+            self._goes_blind("stalled", good, now)
         self._tell("up", warning, now.wall_s)
         self._end_gap(now)
         self._good = now

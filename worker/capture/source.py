@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random
 import threading
 import traceback
@@ -97,7 +98,9 @@ class Source:
         self._activity_s = self._clock.monotonic_s()
         self._opened_s: float | None = None
         self._played = False
-        self._sight = sight or Sight(camera_id, camera.address, listener)
+        self._sight = sight or Sight(
+            camera_id, camera.address, listener, silence_s=_silence_s(camera)
+        )
         self._view = ViewWatch(
             frozen_after_s=camera.frozen_after_s if camera.live else 0,
             covered_after_s=camera.covered_after_s if camera.live else 0,
@@ -335,6 +338,13 @@ class Source:
         if self._camera.password:
             text = text.replace(self._camera.password.get_secret_value(), "***")
         return text
+
+
+def _silence_s(camera: Camera) -> float:
+    """Longest time between two frames in which nothing is missed."""
+    if not camera.live or camera.keyframes_only:
+        return math.inf  # a file waits for the pipeline; keyframes come when they come
+    return camera.read_timeout_s
 
 
 class _Backoff:
