@@ -262,7 +262,7 @@ class Detection(Section):
     """How faces are found."""
 
     detector: str = Field(
-        "maskwatch", description="maskwatch (our own), centerface, haar, or a detector's folder."
+        "accurate", description="fast, accurate, centerface, haar, or a detector's folder."
     )
     min_score: Share | None = Field(None, description="Default: the detector's own threshold.")
 

@@ -11,7 +11,9 @@ from worker.faces.detect import DETECTORS, open_detector
 
 def test_unknown_detector_is_named_with_the_choices() -> None:
     """A detector that is not there is a sentence with those that are."""
-    with pytest.raises(ConfigError, match=r"no detector 'retina'; take maskwatch or centerface"):
+    with pytest.raises(
+        ConfigError, match=r"no detector 'retina'; take accurate or fast or centerface"
+    ):
         open_detector("retina", min_face_px=20)
 
 

@@ -114,11 +114,12 @@ def test_centerface_takes_pixels_as_they_are() -> None:
     assert detector.detect(np.zeros((64, 96, 3), np.uint8)) == []
 
 
-def test_shipped_detector_finds_a_portrait() -> None:
+@pytest.mark.parametrize("name", ["accurate", "fast"])
+def test_shipped_detector_finds_a_portrait(name: str) -> None:
     """The artifact in the package is whole, and sees the one face of a portrait."""
     data = pytest.importorskip("skimage.data")
     image = np.ascontiguousarray(data.astronaut()[..., ::-1])
-    (face,) = open_detector("maskwatch", min_face_px=40).detect(image)
+    (face,) = open_detector(name, min_face_px=40).detect(image)
     x, y = (face.box.x1 + face.box.x2) / 2, (face.box.y1 + face.box.y2) / 2
     assert (x, y) == (pytest.approx(222, abs=25), pytest.approx(115, abs=30))
 

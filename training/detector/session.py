@@ -171,7 +171,7 @@ def evaluate(
             "detectors": rows,
         }
         told(number, len(folders))
-    document["cost_ms"] = cost_ms(opened(smallest_px))
+    document["cost_ms"] = cost_ms(opened(SMALLEST_PX))
     RunFolder(run).write_json("evaluation.json", document)
     return document
 

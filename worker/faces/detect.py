@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError
-from worker.faces.heatmap import ACCURATE, open_artifact, open_centerface, open_shipped
+from worker.faces.heatmap import ACCURATE, FAST, open_artifact, open_centerface, open_shipped
 from worker.inference.artifact import load
 from worker.records import Box, Detection, Image
 
@@ -94,7 +94,8 @@ class Haar:
 
 
 DETECTORS: dict[str, Callable[[int], Detector]] = {
-    "maskwatch": partial(open_shipped, ACCURATE),
+    "accurate": partial(open_shipped, ACCURATE),
+    "fast": partial(open_shipped, FAST),
     "centerface": open_centerface,
     "haar": Haar,
 }
