@@ -112,6 +112,16 @@ def test_the_report_s_table(run: Any, prepared: Path, tmp_path: Path) -> None:
     assert (tmp_path / "table" / "table.png").exists()
 
 
+def test_the_report_is_judged_by_the_larger_logit(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """No calibration and no threshold is fitted to its rows, which had none."""
+    options = ("--row", "report-2-50-50", "--epochs", 1, "--threads", 1)
+    code, _, _ = run("report", "-d", prepared, "-o", tmp_path / "table", *options)
+    assert code == 0
+    found = load_run(tmp_path / "table" / "report-2-50-50").read_evaluation()
+    assert found["calibration"] == {"scale": 1.0, "bias": [0.0, 0.0]}
+    assert found["threshold"] == 0.5
+
+
 def test_the_presets_are_told(run: Any) -> None:
     """As JSON, one of which fit takes."""
     code, out, _ = run("presets")
