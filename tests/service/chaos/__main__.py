@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import math
+import operator
 import queue
 import random
 import shutil
@@ -104,7 +105,9 @@ def lane(tasks: Iterator[Task], server: str, pace: Pace) -> Iterator[Row]:
 
 def whole(only: Sequence[str], asked: argparse.Namespace) -> Iterator[Row]:
     """The matrix, shared out, and beside it the kills; a process for each share."""
-    tasks, servers = matrix(only), itertools.cycle(asked.server.split(","))
+    # dealt out time by time, or one rig would get all that take a minute
+    tasks = sorted(matrix(only), key=operator.itemgetter(1))
+    servers = itertools.cycle(asked.server.split(","))
     lanes = min(asked.lanes, len(tasks))
     kept = ["--keep", str(asked.keep)] if asked.keep else []
     shares = [["--lane", *map(":".join, tasks[number::lanes])] for number in range(lanes)]
