@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from service.redis_server import client_of
-from service.worker_process import documents, faces_clip, wait_for, worker
+from service.worker_process import documents, wait_for, worker
 
-from worker.output.embedded import RedisServer, embedded_redis
+from worker.output.embedded import RedisServer
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return faces_clip(tmp_path_factory.mktemp("clip") / "faces.mp4", seconds=2)
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    with embedded_redis() as server:
-        yield server
 
 
 def configuration(clip: Path, server: RedisServer, state: Path) -> str:

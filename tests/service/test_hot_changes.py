@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from service.redis_server import client_of
-from service.worker_process import WorkerProcess, documents, faces_clip, wait_for, worker
+from service.worker_process import WorkerProcess, documents, wait_for, worker
 
-from worker.output.embedded import RedisServer, embedded_redis
+from worker.output.embedded import RedisServer
 
 pytestmark = pytest.mark.timeout(180)
 
 ZONE = "[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]"
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return faces_clip(tmp_path_factory.mktemp("clip") / "faces.mp4", seconds=2)
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    with embedded_redis() as server:
-        yield server
 
 
 class Rig:

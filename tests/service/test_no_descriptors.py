@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from service.redis_server import client_of
 from service.worker_process import documents, faces_clip, wait_for, worker
 
-from worker.output.embedded import RedisServer, embedded_redis
+from worker.output.embedded import RedisServer
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    with embedded_redis() as server:
-        yield server
 
 
 def test_what_is_open_goes_on_and_the_rest_comes_later(

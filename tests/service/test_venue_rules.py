@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from service.redis_server import client_of
 from service.rtsp_server import require_rtsp_server, rtsp_server
 from service.worker_process import WorkerProcess, documents, faces_clip, free_port, wait_for, worker
 
-from worker.output.embedded import RedisServer, valkey_binary
+from worker.output.embedded import RedisServer
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,14 +33,6 @@ min_persons = 1
 limit = 0.95
 limit_periods = 2
 """
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer(valkey_binary())
-    server.start()
-    yield server
-    server.stop()
 
 
 def of_schema(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,6 @@ PASSWORD = "pa55 w@rd/%"
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return faces_clip(tmp_path_factory.mktemp("clip") / "faces.mp4")
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer(valkey_binary())
-    server.start()
-    yield server
-    server.stop()
 
 
 def holes(events: list[dict[str, Any]]) -> list[int]:
