@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from training.recipe import PRESETS
-from training.runs import Run
+from training.runs import Run, load_run
 from worker.inference.artifact import Manifest
 from worker.records import CLASSES
 
@@ -43,6 +43,7 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         *(f"- {DATA.get(source, source)}." for source in evaluation["sources"]),
         "- Made while training: masks drawn on bare faces, masks pulled below the nose (drawn, "
         "or taken from another face), small, blurred, noisy, dark and strongly compressed crops.",
+        *_learned_from(run),
         "",
         f"Split {evaluation['split']}. Faces: "
         + ", ".join(f"{count} {part}" for part, count in evaluation["faces"].items())
@@ -194,11 +195,8 @@ def _listed(names: tuple[str, ...]) -> str:
 def _commands(run: Run, sources: Collection[str]) -> list[str]:
     """The command lines that lead from the data to this model."""
     prepared = [folder.name for folder in run.data]
-    named = next((name for name, recipe in PRESETS.items() if recipe == run.recipe), None)
-    how = f"--preset {named}" if named else "--recipe recipe.json"
     folders = " ".join(f"-d {source}" for source in sources)
     bare = " --name face=without_mask" if "people-at-work" in sources else ""
-    data = " ".join(f"-d {name}" for name in prepared)
     name = run.folder.path.name
     return [
         *(
@@ -206,7 +204,37 @@ def _commands(run: Run, sources: Collection[str]) -> list[str]:
             if len(prepared) == 1
             else []
         ),
-        f"maskwatch-train fit {data} {how} --threads 1 -o runs/{name}",
+        *(_fitting(load_run(path)) for path in run.recipe.teachers),
+        _fitting(run),
         f"maskwatch-train evaluate runs/{name}",
         f"maskwatch-train export runs/{name} -o DIR",
+    ]
+
+
+def _fitting(run: Run) -> str:
+    """The command line that trains a run."""
+    alone = run.recipe.model_copy(update={"teachers": ()})
+    named = next((name for name, recipe in PRESETS.items() if recipe == alone), None)
+    parts = [
+        *(f"-d {folder.name}" for folder in run.data),
+        f"--preset {named}" if named else "--recipe recipe.json",
+        *(f"--teacher runs/{path.name}" for path in run.recipe.teachers),
+        f"--threads 1 -o runs/{run.folder.path.name}",
+    ]
+    return "maskwatch-train fit " + " ".join(parts)
+
+
+def _learned_from(run: Run) -> list[str]:
+    """What else than labels it learned from."""
+    teachers = [load_run(path).recipe for path in run.recipe.teachers]
+    if not teachers:
+        return []
+    networks = ", ".join(
+        f"`{teacher.network}`" + (f" from `{teacher.start_from}`" if teacher.start_from else "")
+        for teacher in teachers
+    )
+    return [
+        f"- The opinion of {len(teachers)} network{'s' * (len(teachers) > 1)} trained on the same "
+        "part of these pictures "
+        f"({networks}), beside the labels: {run.recipe.distil:.0%} of the loss."
     ]

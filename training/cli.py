@@ -121,6 +121,10 @@ def fit(
         list[str] | None,
         typer.Option("--set", help="Change one value of it, for example epochs=10."),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option("--teacher", help="Run whose opinion is learned too. May be repeated."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Throw away the run in OUT.")
@@ -135,6 +139,8 @@ def fit(
     from training.recipe import preset as recipe_of
 
     base = session.read_recipe(recipe) if recipe else recipe_of(preset)
+    if teacher:
+        base = base.model_copy(update={"teachers": tuple(path.resolve() for path in teacher)})
     session.fit(
         session.changed(base, change or []),
         data,

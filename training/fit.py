@@ -7,8 +7,9 @@ goes on from its last epoch as if nothing had happened.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ from training.checkpoint import (
 from training.faces import Faces
 from training.frozen import FrozenBody, head_of, into_training
 from training.recipe import Recipe
-from training.runs import Epoch, RunFolder, load_run
+from training.runs import Epoch, RunFolder
+from training.teachers import Teachers
 from training.whole_set import whole_set_logits
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import WEIGHTS, Calibration
@@ -68,7 +70,7 @@ class Trainer:
         self._average = {k: v.clone() for k, v in self._model.network.state_dict().items()}
         self._best = dict(self._average)
         self._progress = Progress()
-        self._teachers = [load_run(path).model().to(self._device) for path in recipe.teachers]
+        self._teachers = Teachers(recipe, train, self._device) if recipe.teachers else None
         self._validation = _validation_set(validation, recipe)
         weights = recipe.class_weights
         self._class_weights = torch.tensor(weights, device=self._device) if weights else None
@@ -121,9 +123,15 @@ class Trainer:
         into_training(self._model, frozen=self._recipe.freeze_body)
         losses: list[float] = []
         rate = 0.0
-        for step, batch in enumerate(self._batches.epoch(number)):
+        look = number
+        opinions: Iterator[Tensor | None] = repeat(None)
+        if self._teachers is not None:
+            look = number % self._recipe.looks
+            opinions = self._teachers.epoch(look)
+        batches = zip(self._batches.epoch(look), opinions, strict=False)
+        for step, (batch, opinion) in enumerate(batches):
             rate = self._set_rate(number + step / self._batches.steps)
-            loss = self._step(batch)
+            loss = self._step(batch, opinion)
             if not math.isfinite(loss):
                 raise WorkError(
                     f"the loss is {loss} in epoch {number + 1}, step {step + 1}; the checkpoint "
@@ -135,26 +143,24 @@ class Trainer:
         best = math.isnan(validation_loss) or validation_loss < self._progress.best_loss
         return Epoch(number + 1, float(np.mean(losses)), validation_loss, right, rate, best)
 
-    def _step(self, batch: Batch) -> float:
+    def _step(self, batch: Batch, opinion: Tensor | None) -> float:
         pixels = torch.from_numpy(batch.crops).to(self._device, non_blocking=True)
         labels = torch.from_numpy(batch.labels).to(self._device, non_blocking=True)
         mixed = self._device.type == "cuda" and not self._whole_set  # its sums need the precision
         with torch.autocast(self._device.type, torch.bfloat16, enabled=mixed):
-            loss = self._loss(self._forward(pixels).float(), labels, pixels)
+            loss = self._loss(self._forward(pixels).float(), labels, opinion)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self._follow()
         return float(loss.detach())
 
-    def _loss(self, logits: Tensor, labels: Tensor, pixels: Tensor) -> Tensor:
+    def _loss(self, logits: Tensor, labels: Tensor, opinion: Tensor | None) -> Tensor:
         loss = functional.cross_entropy(
             logits, labels, self._class_weights, label_smoothing=self._recipe.label_smoothing
         )
-        if not self._teachers:
+        if opinion is None:
             return loss
-        with torch.no_grad():
-            opinion = torch.stack([teacher(pixels) for teacher in self._teachers]).mean(0)
         learned = functional.kl_div(
             functional.log_softmax(logits, 1), opinion, reduction="batchmean"
         )
@@ -198,7 +204,7 @@ class Trainer:
             share = 0.5 + 0.5 * math.cos(math.pi * min(left, 1.0))
         rate = recipe.learning_rate * share
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         return rate
 
     def _stale(self) -> bool:
@@ -256,15 +262,23 @@ def logits_of(model: Probabilities, crops: NDArray[np.uint8]) -> Tensor:
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The optimiser; biases and normalisations are not decayed."""
+    """The optimiser; biases and normalisations are not decayed, and a body may learn slower."""
     trained = [p for p in network.parameters() if p.requires_grad]
     if recipe.optimizer == "adam":
         return torch.optim.Adam(trained, lr=recipe.learning_rate)
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    inside = {id(p) for p in head_of(network).parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in trained:
+        share = 1.0 if id(parameter) in inside else recipe.body_rate
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((share, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": some, "share": share, "weight_decay": decay}
+            for (share, decay), some in groups.items()
+        ],
+        lr=recipe.learning_rate,
+    )
 
 
 def _validation_set(faces: Faces, recipe: Recipe) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

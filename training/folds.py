@@ -16,7 +16,8 @@ from training.calibrate import calibrated, probabilities
 from training.evaluate import FOLDS, judge, parts_of
 from training.figures import Judged, figures
 from training.fit import logits_of
-from training.runs import Run
+from training.recipe import Recipe
+from training.runs import Run, load_run
 from worker.errors import ConfigError
 
 
@@ -71,8 +72,17 @@ def _demand_folds(runs: Sequence[Run]) -> None:
     folds = [run.recipe.fold for run in runs]
     if sorted(fold for fold in folds if fold is not None) != list(range(FOLDS)):
         raise ConfigError(f"these runs hold out the folds {folds}; name one run for each of five")
-    recipes = {run.recipe.model_copy(update={"fold": None}).model_dump_json() for run in runs}
-    if len(recipes) > 1 or len({run.data for run in runs}) > 1:
+    recipes = [_without_fold(run.recipe) for run in runs]
+    if any(recipe != recipes[0] for recipe in recipes) or len({run.data for run in runs}) > 1:
         raise ConfigError(
             "these runs differ in more than their fold; fit them with one recipe on the same data"
         )
+
+
+def _without_fold(recipe: Recipe) -> tuple[Recipe, list[Recipe]]:
+    """A recipe and its teachers', which every fold has of its own."""
+    teachers = [load_run(path).recipe for path in recipe.teachers]
+    return (
+        recipe.model_copy(update={"fold": None, "teachers": ()}),
+        [teacher.model_copy(update={"fold": None, "teachers": ()}) for teacher in teachers],
+    )

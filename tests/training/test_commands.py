@@ -181,13 +181,34 @@ def test_folds_that_are_no_five_are_refused(run: Any, shared_run: Path) -> None:
 
 
 def test_five_folds_are_pooled(run: Any, prepared: Path, tmp_path: Path) -> None:
-    """Every face is judged once, by the run that did not see it."""
+    """Every face is judged once, by the run that did not see it; nor did that run's teacher."""
     runs = []
     for fold in range(5):
-        runs.append(tmp_path / f"fold{fold}")
+        teacher, student = tmp_path / f"teacher{fold}", tmp_path / f"fold{fold}"
         options = ("--set", f"fold={fold}", "--set", "epochs=1", "--set", "augmentation=null")
         options += ("--set", "faces_per_epoch=32", "--set", "batch_size=16")
-        assert run("fit", "-d", prepared, "-o", runs[-1], *options)[0] == 0
+        assert run("fit", "-d", prepared, "-o", teacher, *options)[0] == 0
+        assert run("fit", "-d", prepared, "-o", student, "--teacher", teacher, *options)[0] == 0
+        runs.append(student)
     code, out, _ = run("evaluate", *runs, "--out", tmp_path / "folds.json")
     assert code == 0
     assert json.loads(out)["sources"]["generated"]["faces"] == 72
+
+    code, _, err = run("evaluate", *runs[:4], tmp_path / "teacher4")
+    assert code == 2
+    assert "differ in more than their fold" in err
+
+
+def test_a_card_names_the_teachers(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """What it learned from, and the commands that make it again, in their order."""
+    teacher, student = tmp_path / "teacher", tmp_path / "student"
+    assert run("fit", "-d", prepared, "-o", teacher, *_fit_options())[0] == 0
+    options = ("--teacher", teacher, *_fit_options())
+    assert run("fit", "-d", prepared, "-o", student, *options)[0] == 0
+    assert run("evaluate", student)[0] == 0
+    assert run("export", student, "-o", tmp_path / "model")[0] == 0
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "The opinion of 1 network trained on the same part of these pictures" in card
+    commands = card.split("```")[1]
+    first, second = commands.index("-o runs/teacher"), commands.index("--teacher runs/teacher")
+    assert first < second < commands.index("-o runs/student")

@@ -15,6 +15,7 @@ from training.faces import Faces
 from training.fit import Trainer
 from training.recipe import Recipe
 from training.runs import Epoch, RunFolder, load_run, start_run
+from training.teachers import Teachers
 from worker.errors import ConfigError, WorkError
 from worker.models import default_classifier
 
@@ -62,12 +63,12 @@ def test_a_kill_within_an_epoch_repeats_that_epoch(
     steps = 0
     step = Trainer._step
 
-    def dying(self: Trainer, batch: object) -> float:
+    def dying(self: Trainer, batch: object, opinion: object) -> float:
         nonlocal steps
         steps += 1
         if steps == 4:
             raise _Killed
-        return step(self, batch)  # type: ignore[arg-type]
+        return step(self, batch, opinion)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", dying)
@@ -96,7 +97,7 @@ def test_a_loss_that_is_no_number_stops(
     monkeypatch.setattr(
         Trainer,
         "_step",
-        lambda self, batch: step(self, batch) if self.epochs_done < 1 else float("nan"),
+        lambda self, *given: step(self, *given) if self.epochs_done < 1 else float("nan"),
     )
     with pytest.raises(WorkError, match=r"loss is nan in epoch 2, step 1.*epoch 1 is kept"):
         trainer.run(lambda _epoch: None)
@@ -130,9 +131,9 @@ def test_a_checkpoint_of_another_network_is_refused(
 ) -> None:
     """The sentence names both networks."""
     _trainer(tiny, prepared, tmp_path / "run").run(lambda _epoch: None)
-    other = tiny.model_copy(update={"network": "residual-32"})
+    other = tiny.model_copy(update={"network": "face-56"})
     parts = parts_of(other, [prepared])
-    with pytest.raises(ConfigError, match="checkpoint of residual-16, not of residual-32"):
+    with pytest.raises(ConfigError, match="checkpoint of residual-16, not of face-56"):
         Trainer(other, parts.train, parts.validation, RunFolder(tmp_path / "run"), "cpu")
 
 
@@ -154,13 +155,82 @@ def test_a_full_disk_keeps_the_former_checkpoint(
     assert _trainer(tiny, prepared, tmp_path / "run", resume=True).epochs_done == 1
 
 
-def test_a_student_learns_from_its_teachers(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
-    """A run may name others whose opinion it follows."""
-    _trainer(tiny, prepared, tmp_path / "teacher").run(lambda _epoch: None)
-    student = tiny.model_copy(update={"teachers": (tmp_path / "teacher",), "epochs": 1})
+def test_a_student_learns_from_its_teachers(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes nearer to what they say, each looking at its own size, and each crop once."""
+    _trainer(tiny, prepared, tmp_path / "alike").run(lambda _epoch: None)
+    larger = tiny.model_copy(update={"network": "face-96", "epochs": 1})
+    _trainer(larger, prepared, tmp_path / "larger").run(lambda _epoch: None)
+    taught = tiny.model_copy(
+        update={
+            "teachers": (tmp_path / "alike", tmp_path / "larger"),
+            "epochs": 6,
+            "looks": 2,
+            "distil": 1.0,
+        }
+    )
+    asked: list[tuple[int, ...]] = []
+    opinion = Teachers._opinion
+
+    def noted(self: Teachers, crops: list[np.ndarray]) -> torch.Tensor:
+        asked.append(tuple(some.shape[1] for some in crops))
+        return opinion(self, crops)
+
+    monkeypatch.setattr(Teachers, "_opinion", noted)
     epochs: list[Epoch] = []
-    _trainer(student, prepared, tmp_path / "student").run(epochs.append)
-    assert np.isfinite(epochs[0].train_loss)
+    trainer = _trainer(taught, prepared, tmp_path / "student")
+    trainer.run(epochs.append)
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert set(asked) == {(56, 96)}
+    assert len(asked) == 2 * trainer._batches.steps
+
+
+def test_a_taught_run_resumes_to_the_same_weights(
+    tiny: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    """What the teachers said is asked again, and is the same."""
+    _trainer(tiny, prepared, tmp_path / "teacher").run(lambda _epoch: None)
+    taught = tiny.model_copy(update={"teachers": (tmp_path / "teacher",), "looks": 2, "epochs": 5})
+    _trainer(taught, prepared, tmp_path / "whole").run(lambda _epoch: None)
+    with pytest.raises(_Killed):
+        _trainer(taught, prepared, tmp_path / "killed").run(_kill_after(3))  # type: ignore[arg-type]
+    _trainer(taught, prepared, tmp_path / "killed", resume=True).run(lambda _epoch: None)
+    whole, killed = (load_run(tmp_path / name).weights() for name in ("whole", "killed"))
+    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"fold": 1}, "has seen some that judge it"),
+        ({"split": "face"}, "has seen some that judge it"),
+        ({"classes": 2}, "knows 3 classes, this run 2"),
+    ],
+)
+def test_a_teacher_that_does_not_fit_is_refused(
+    tiny: Recipe, prepared: Path, tmp_path: Path, changes: dict[str, object], told: str
+) -> None:
+    """Above all one that was trained on what judges its student."""
+    start_run(tmp_path / "teacher", tiny, [prepared], resume=False)
+    student = tiny.model_copy(update={"teachers": (tmp_path / "teacher",), **changes})
+    with pytest.raises(ConfigError, match=told):
+        _trainer(student, prepared, tmp_path / "student")
+
+
+def test_a_body_may_learn_slower_than_its_head(
+    tiny: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    """With a small share of the rate the body moves, but less."""
+    moved = []
+    for share in (1.0, 0.01):
+        recipe = tiny.model_copy(update={"body_rate": share, "epochs": 1, "ema": 0.0})
+        torch.manual_seed(recipe.seed)
+        before = fitting.new_model(recipe).network.state_dict()["stem.0.weight"]
+        out = tmp_path / str(share)
+        _trainer(recipe, prepared, out).run(lambda _epoch: None)
+        moved.append(float((load_run(out).weights()["stem.0.weight"] - before).abs().mean()))
+    assert 0 < moved[1] < 0.1 * moved[0]
 
 
 def test_a_frozen_body_does_not_change(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ A network takes ``float (N, 3, S, S)`` pixels, normalised, and gives logits ``(N
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -145,19 +144,23 @@ class InvertedResidual(nn.Module):
 
 
 class FaceNet(nn.Module):
-    """The first layers of the face detector, and a head over what they see at strides 8 and 16.
+    """The first layers of the face detector, and a head over what they see.
 
     Layers have the detector's names, so its weights can be loaded: they have seen a hundred
     thousand faces, where a classifier's data hold a few thousand. The grids of features are not
-    averaged, since a crop has its nose always at about the same place.
+    averaged to one, since a crop has its nose always at about the same place.
 
     Args:
         classes: number of logits.
-        size_px: side of the crops.
+        grids: side of the grid to which a stage's features are averaged, for the stages that
+            the head looks at; the last of them is the last that is computed.
+        hidden: width of the head.
         dropout: share of features that training drops, before and inside the head.
     """
 
-    def __init__(self, classes: int, size_px: int, dropout: float = 0.3) -> None:
+    def __init__(
+        self, classes: int, grids: Mapping[int, int], hidden: int, dropout: float = 0.3
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 32, 3, 2, 1),
@@ -165,39 +168,48 @@ class FaceNet(nn.Module):
             InvertedResidual(32, 32, 16, 1, widens=False),
         )
         stages: list[nn.Module] = []
-        before, features = 16, 0
-        for stage, (after, hidden) in enumerate(_DETECTOR_STAGES):
+        before = 16
+        for after, inside, stride in _DETECTOR_STAGES[: max(grids) + 1]:
             blocks = []
-            for number, inside in enumerate(hidden):
-                blocks.append(InvertedResidual(before, inside, after, 1 if number else 2))
+            for number, width in enumerate(inside):
+                blocks.append(InvertedResidual(before, width, after, 1 if number else stride))
                 before = after
             stages.append(nn.Sequential(*blocks))
-            if stage > 0:
-                features += after * math.ceil(size_px / 2 ** (stage + 2)) ** 2
         self.stages = nn.ModuleList(stages)
+        self.grids = dict(grids)
+        features = sum(_DETECTOR_STAGES[stage][0] * side**2 for stage, side in grids.items())
         self.head = nn.Sequential(
             nn.BatchNorm1d(features, affine=False),
             nn.Dropout(dropout),
-            nn.Linear(features, 128),
-            nn.LayerNorm(128),
+            nn.Linear(features, hidden),
+            nn.LayerNorm(hidden),
             nn.GELU(),
             nn.Dropout(dropout),
-            nn.Linear(128, classes),
+            nn.Linear(hidden, classes),
         )
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits ``(N, classes)``."""
         x = self.stem(pixels)
         seen = []
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages):
             x = stage(x)
-            seen.append(x.flatten(1))
-        logits: Tensor = self.head(torch.cat(seen[1:], 1))
+            if number in self.grids:
+                grid = nn.functional.adaptive_avg_pool2d(x, self.grids[number])
+                seen.append(grid.flatten(1))
+        logits: Tensor = self.head(torch.cat(seen, 1))
         return logits
 
 
-_DETECTOR_STAGES = ((24, (96, 144)), (32, (144, 192, 192)), (64, (192, 384, 384, 384)))
-"""Channels that each stage gives, and those inside each of its blocks."""
+_DETECTOR_STAGES = (
+    (24, (96, 144), 2),
+    (32, (144, 192, 192), 2),
+    (64, (192, 384, 384, 384), 2),
+    (96, (384, 576, 576), 1),
+    (160, (576, 960, 960), 2),
+    (320, (960,), 1),
+)
+"""Channels that each stage gives, those inside each of its blocks, and the first one's stride."""
 
 
 class Probabilities(nn.Module):
@@ -277,10 +289,8 @@ NETWORKS: dict[str, Definition] = {
     "residual-16": Definition(
         lambda classes: ResidualNet((16, 32, 64, 128), (1, 1, 1, 1), classes), 56, CENTRED
     ),
-    "residual-32": Definition(
-        lambda classes: ResidualNet((32, 64, 128, 192), (1, 2, 2, 1), classes), 56, CENTRED
-    ),
-    "face-56": Definition(lambda classes: FaceNet(classes, 56), 56, LEVELS),
+    "face-56": Definition(lambda classes: FaceNet(classes, {1: 7, 2: 4}, 128), 56, LEVELS),
+    "face-96": Definition(lambda classes: FaceNet(classes, {1: 6, 3: 6, 5: 3}, 192), 96, LEVELS),
     "report-cnn-2": Definition(lambda classes: ReportNet((4, 8), classes), 224, REPORT),
     "report-cnn-3": Definition(lambda classes: ReportNet((4, 8, 16), classes), 224, REPORT),
     "mobilenet-v3-small": Definition(_mobilenet, 224, IMAGENET),
