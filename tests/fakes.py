@@ -43,6 +43,7 @@ class ScriptedDetector:
     version = "1"
     digest = ""
     threshold = 0.5
+    device = "cpu"
 
     def __init__(self, *frames: Sequence[Detection]) -> None:
         self.frames = list(frames)

@@ -115,6 +115,38 @@ def test_one_failed_batch_is_counted_and_passed_over(
     assert count(of, "maskwatch_device_errors_total") == 1
 
 
+def test_a_detector_s_device_that_is_gone_ends_the_worker(
+    clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no picture's fault does not cost one frame after the other for ever."""
+    of = service(clip, redis_server)
+
+    def gone(_image: object) -> None:
+        raise WorkError("cuda failed on 3 batches of pictures in a row")
+
+    monkeypatch.setattr(of.cameras["c0"]._pipeline._detector, "detect", gone)
+    with Running(of) as running:
+        running.ended()
+    assert "cuda failed on 3 batches" in str(running.error)
+
+
+def test_detection_that_hangs_ends_the_worker(
+    clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread cannot be killed, and without it every camera would be blind unseen."""
+    of = service(clip, redis_server)
+    library = threading.Event()
+    monkeypatch.setattr("worker.service.DEVICE_HANG_S", 0.5)
+    monkeypatch.setattr(
+        of.cameras["c0"]._pipeline._detector, "detect", lambda _image: library.wait(60)
+    )
+    with Running(of) as running:
+        wait_for(lambda: of._failure is not None)
+        library.set()
+        running.ended()
+    assert "looking for faces in one picture has taken" in str(running.error)
+
+
 def test_main_thread_that_fails_ends_in_order(
     clip: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from worker.capture.slot import Slot
 from worker.capture.source import Source
 from worker.config import Camera
-from worker.errors import BadDataError, CameraReason
+from worker.errors import BadDataError, CameraReason, WorkError
 from worker.history import CameraHistory
 from worker.metrics import CameraMetrics
 from worker.output.event import EventMaker
@@ -151,6 +151,8 @@ class CameraRun:
             return None
         try:
             return self._pipeline.begin(frame)
+        except WorkError:
+            raise  # it is not the picture
         except Exception:
             # whatever one picture of one camera does to a stage, the others go on
             log.exception("camera %s: a frame could not be analysed", self.camera_id)

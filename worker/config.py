@@ -287,7 +287,8 @@ class Inference(Section):
         None, description="Refuse to start with a model of another digest."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where the classifier runs; auto takes a GPU where there is one."
+        "auto",
+        description="Where faces are found and classified; auto takes a GPU if it can.",
     )
     batch_size: Annotated[int, Field(ge=1, le=512)] = Field(
         32, description="Crops of all cameras that are classified at once, at most."

@@ -86,9 +86,10 @@ class Fleet:
                     settings.detection.detector,
                     min_face_px=size,
                     min_score=settings.detection.min_score,
+                    device=settings.inference.device,
                 )
                 self._metrics.model_info.labels(
-                    "detector", detector.name, detector.version, detector.digest, "cpu"
+                    "detector", detector.name, detector.version, detector.digest, detector.device
                 ).set(1)
 
     def change(self, changes: Changes, now_s: float) -> None:

@@ -35,5 +35,7 @@ def check_models(settings: Settings) -> Artifact:
     artifact = load_classifier(settings)
     open_engine(artifact, settings.inference.device)
     for size in {camera.min_face_px for camera in settings.cameras.values()}:
-        open_detector(settings.detection.detector, min_face_px=size)
+        open_detector(
+            settings.detection.detector, min_face_px=size, device=settings.inference.device
+        )
     return artifact

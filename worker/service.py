@@ -113,6 +113,8 @@ class Service:
             settings.inference.batch_size, settings.inference.batch_wait_ms / 1000
         )
         self._turns: queue.SimpleQueue[CameraRun | None] = queue.SimpleQueue()
+        self._looking_since_s: dict[str, float] = {}
+        self._woke_s = 0.0
         listener = PublishMetrics(self.metrics, self)
         self._spool = Spool(
             settings.worker.state_folder,
@@ -302,8 +304,11 @@ class Service:
 
     def _detect(self) -> None:
         """Take the cameras in turn: a frame each, from its slot to its crops."""
+        thread = threading.current_thread().name
         while (run := self._turns.get()) is not None:
+            self._looking_since_s[thread] = time.monotonic()
             pending = run.begin()
+            del self._looking_since_s[thread]
             if pending is None:
                 run.rest()
             elif pending.missing:
@@ -332,6 +337,7 @@ class Service:
         now_s = time.monotonic()
         if now_s - self._beat_s > ASLEEP_S:
             self._device.forgive(now_s)
+            self._woke_s = now_s
         beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
         self._beat_s = now_s
         changes = self.configuration.poll(now_s, self._fleet.open_detectors)
@@ -352,14 +358,20 @@ class Service:
         self.rules.tick(now_s, time.time())
         conditions = {name: run.condition for name, run in self.cameras.items()}
         self._aftermath.tick(conditions, self._publisher.first_frame, time.time())
-        if self._device.busy_s(now_s) > DEVICE_HANG_S:
-            self._fail(f"{self.device} has not answered for {DEVICE_HANG_S:.0f} s")
-        hanging = self._fleet.hanging(now_s)
-        if hanging > MAX_ABANDONED:
-            self._fail(f"{hanging} capture threads hang in a library and were given up")
+        self._watch_for_hangs(now_s)
         if all(run.done() for run in self.cameras.values()):
             log.info("every source has ended")
             self.stop()
+
+    def _watch_for_hangs(self, now_s: float) -> None:
+        if self._device.busy_s(now_s) > DEVICE_HANG_S:
+            self._fail(f"{self.device} has not answered for {DEVICE_HANG_S:.0f} s")
+        oldest_s = min(self._looking_since_s.copy().values(), default=now_s)
+        if now_s - max(oldest_s, self._woke_s) > DEVICE_HANG_S:
+            self._fail(f"looking for faces in one picture has taken {DEVICE_HANG_S:.0f} s")
+        hanging = self._fleet.hanging(now_s)
+        if hanging > MAX_ABANDONED:
+            self._fail(f"{hanging} capture threads hang in a library and were given up")
 
     def _fail(self, reason: str) -> None:
         self._failure = self._failure or reason

@@ -11,8 +11,6 @@ from onnx import TensorProto, helper
 from worker.errors import ModelError
 from worker.faces.detect import open_detector
 from worker.faces.heatmap import (
-    MAX_SESSIONS,
-    NETWORK,
     HeatmapDetector,
     decode_points,
     fitted,
@@ -20,8 +18,9 @@ from worker.faces.heatmap import (
     open_artifact,
     open_centerface,
 )
+from worker.faces.maps import MAX_SESSIONS, FaceMaps, OnnxMaps
 from worker.inference.align import CropRule
-from worker.inference.artifact import ONNX, Manifest, load, save
+from worker.inference.artifact import CENTER_POINT, ONNX, Manifest, load, save
 
 
 def bright_spots() -> HeatmapDetector:
@@ -54,7 +53,7 @@ def bright_spots() -> HeatmapDetector:
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return HeatmapDetector("spots", model, threshold=0.5, smallest_px=12, min_face_px=12)
+    return HeatmapDetector("spots", OnnxMaps(model), threshold=0.5, smallest_px=12, min_face_px=12)
 
 
 def test_decoding_puts_the_box_around_its_point() -> None:
@@ -63,7 +62,7 @@ def test_decoding_puts_the_box_around_its_point() -> None:
     heat[5, 3] = 0.9
     size = np.zeros((2, 8, 8), np.float32)
     size[0, 5, 3], size[1, 5, 3] = np.log(4), np.log(2)
-    boxes, scores = decode_points(heat, size, np.zeros_like(size), 0.5)
+    boxes, scores = decode_points(FaceMaps(heat, size, np.zeros_like(size)), 0.5)
     np.testing.assert_allclose(boxes, [[10, 14, 18, 30]], rtol=1e-5)
     assert scores.tolist() == [pytest.approx(0.9)]
 
@@ -105,7 +104,7 @@ def test_sessions_are_bounded() -> None:
     detector = bright_spots()
     for width in range(32, 32 * (MAX_SESSIONS + 4), 32):
         detector.detect(np.zeros((32, width, 3), np.uint8))
-    assert len(detector._sessions) == MAX_SESSIONS
+    assert len(detector._engine._sessions) == MAX_SESSIONS
 
 
 def test_centerface_takes_pixels_as_they_are() -> None:
@@ -130,7 +129,7 @@ def _manifest(**changes: object) -> Manifest:
         "kind": "detector",
         "name": "tiny",
         "version": "1",
-        "network": NETWORK,
+        "network": CENTER_POINT,
         "classes": (),
     }
     return Manifest.model_validate({**values, **changes})

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from training.detector.distil import Teacher, disagreement, see
-from training.detector.network import CenterPoint
-from worker.faces.heatmap import SLIM_NETWORK
+from worker.inference.artifact import CENTER_POINT_SLIM
+from worker.inference.center_point import CenterPoint
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_who_agrees_is_not_corrected(wide: CenterPoint) -> None:
     with torch.no_grad():
         theirs = see(wide, pixels)
     assert disagreement(see(wide, pixels), theirs).item() == pytest.approx(0, abs=1e-6)
-    slim = CenterPoint(SLIM_NETWORK)
+    slim = CenterPoint(CENTER_POINT_SLIM)
     apart = disagreement(see(slim, pixels), theirs)
     apart.backward()
     assert apart.item() > 0.1

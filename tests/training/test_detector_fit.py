@@ -15,12 +15,12 @@ from training.detector import session
 from training.detector.centerface import centerface_path
 from training.detector.data import parse_folder, read_source
 from training.detector.fit import Fit, Step, mean_network, read_network
-from training.detector.network import CenterPoint
 from training.detector.presets import PRESETS, detector_preset
 from training.detector.recipe import DetectorRecipe, detector_recipe
 from training.runs import RunFolder
 from worker.errors import ConfigError, WorkError
 from worker.faces.detect import open_detector
+from worker.inference.center_point import CenterPoint
 
 RECIPE = DetectorRecipe(steps=3, batch=2, crop_px=64, warmup_steps=1)
 

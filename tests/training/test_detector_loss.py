@@ -7,7 +7,7 @@ import torch
 
 from training.detector.crops import Shot
 from training.detector.loss import generalised_iou, losses, make_targets
-from training.detector.network import Maps
+from worker.inference.center_point import Maps
 
 
 def shot(faces: list[list[float]], ignored: list[list[float]] | None = None) -> Shot:

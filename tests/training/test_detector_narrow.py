@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from training.detector.narrow import kept_channels, narrowed
-from training.detector.network import CenterPoint
-from worker.faces.heatmap import NETWORK, SLIM_NETWORK
+from worker.inference.artifact import CENTER_POINT, CENTER_POINT_SLIM
+from worker.inference.center_point import CenterPoint
 
 
 def test_channels_that_the_output_is_made_of_are_kept() -> None:
@@ -27,7 +27,7 @@ def test_nothing_narrowed_is_the_same_network() -> None:
     wide = CenterPoint()
     pixels = torch.rand(2, 3, 64, 64) * 255
     with torch.no_grad():
-        expected, found = wide(pixels), narrowed(wide, NETWORK, pixels)(pixels)
+        expected, found = wide(pixels), narrowed(wide, CENTER_POINT, pixels)(pixels)
     torch.testing.assert_close(found.heat, expected.heat, atol=2e-3, rtol=1e-2)
 
 
@@ -36,9 +36,9 @@ def test_narrow_network_begins_near_the_wide_one() -> None:
     torch.manual_seed(0)
     wide = CenterPoint()
     pixels = torch.rand(8, 3, 64, 64) * 255
-    narrow = narrowed(wide, SLIM_NETWORK, pixels)
+    narrow = narrowed(wide, CENTER_POINT_SLIM, pixels)
     with torch.no_grad():
         aim = wide.look(pixels).levels[1]
         near = (narrow.look(pixels).levels[1] - aim).square().mean()
-        far = (CenterPoint(SLIM_NETWORK).look(pixels).levels[1] - aim).square().mean()
+        far = (CenterPoint(CENTER_POINT_SLIM).look(pixels).levels[1] - aim).square().mean()
     assert near < 0.2 * far

@@ -11,9 +11,9 @@ import torch
 from training.detector.centerface import centerface_path, load_centerface
 from training.detector.export import as_detector
 from training.detector.fit import as_batch, read_network
-from training.detector.network import SHAPES, CenterPoint
 from worker.errors import ConfigError, ModelError
 from worker.faces.heatmap import open_centerface
+from worker.inference.center_point import SHAPES, CenterPoint
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ from typing import Any
 
 from training.card import DATA
 from training.detector.recipe import DetectorRun
-from worker.faces.heatmap import NETWORK
-from worker.inference.artifact import Manifest
+from worker.inference.artifact import CENTER_POINT, Manifest
 
 ORIGINS: dict[str, str] = {
     "centerface.onnx": (
@@ -82,10 +81,10 @@ def _origins(run: DetectorRun) -> list[str]:
 def _taught(manifest: Manifest, run: DetectorRun) -> list[str]:
     """How it came to its width, and who taught it."""
     lines = []
-    if manifest.network != NETWORK:
+    if manifest.network != CENTER_POINT:
         lines.append(
-            f"- That network (`{NETWORK}`) was made narrow: channels were kept, and what joins "
-            "them solved for, so that each block gives nearly what it gave."
+            f"- That network (`{CENTER_POINT}`) was made narrow: channels were kept, and what "
+            "joins them solved for, so that each block gives nearly what it gave."
         )
     if run.teacher:
         lines.append(

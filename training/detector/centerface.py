@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from training.detector.network import CenterPoint
 from worker.errors import ModelError
-from worker.faces.heatmap import read_onnx
+from worker.faces.maps import read_onnx
+from worker.inference.center_point import CenterPoint
 
 
 def centerface_path() -> Path:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from training.detector.network import CenterPoint, Features, Maps
+from worker.inference.center_point import CenterPoint, Features, Maps
 from worker.inference.engine import cpu_session
 
 LEVELS = (0, 1, 3, 5)

@@ -11,8 +11,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from training.detector.network import CenterPoint
 from worker.faces.heatmap import HeatmapDetector
+from worker.faces.maps import OnnxMaps
+from worker.inference.center_point import CenterPoint
 
 OPSET = 17
 SMALLEST_PX = 12.0
@@ -71,7 +72,7 @@ def _beside(*heads: nn.Conv2d) -> nn.Conv2d:
 
 
 def to_onnx(network: CenterPoint) -> onnx.ModelProto:
-    """The network as ``HeatmapDetector`` runs it: ``uint8 (N, H, W, 3) BGR`` to three maps."""
+    """The network as ``OnnxMaps`` runs it: ``uint8 (N, H, W, 3) BGR`` to three maps."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter warns of its own successor, which needs a package more and folds less.
@@ -103,7 +104,7 @@ def as_detector(
     """The network, wherever its training stands, as the worker would run it."""
     return HeatmapDetector(
         network.name,
-        to_onnx(network),
+        OnnxMaps(to_onnx(network)),
         threshold=threshold,
         smallest_px=smallest_px,
         min_face_px=min_face_px,

@@ -35,12 +35,12 @@ from training.detector.data import Source
 from training.detector.distil import Teacher, disagreement, see
 from training.detector.loss import losses, make_targets
 from training.detector.narrow import narrowed
-from training.detector.network import SHAPES, CenterPoint, Features, Maps
 from training.detector.recipe import DetectorRecipe
 from training.runs import RunFolder
 from worker.errors import BadDataError, ConfigError, WorkError
 from worker.evaluation.pictures import read_picture
-from worker.faces.heatmap import NETWORK
+from worker.inference.artifact import CENTER_POINT
+from worker.inference.center_point import SHAPES, CenterPoint, Features, Maps
 from worker.records import Image
 
 log = logging.getLogger(__name__)
@@ -204,10 +204,10 @@ class Fit:
         network = mean_network(start)
         if network.name == self.recipe.network:
             return network
-        if network.name != NETWORK:
+        if network.name != CENTER_POINT:
             raise ConfigError(
                 f"network={self.recipe.network} cannot be made from weights of {network.name}; "
-                f"start with weights of {NETWORK}, or set network={network.name}"
+                f"start with weights of {CENTER_POINT}, or set network={network.name}"
             )
         if self.recipe.frozen_stages:
             raise ConfigError(
@@ -297,4 +297,4 @@ def _name_of(weights: Mapping[str, Tensor]) -> str:
     """The network whose first convolution is as wide; the wide one, if none is."""
     first = weights.get("stem.0.weight")
     width = len(first) if first is not None else 0
-    return next((name for name, shape in SHAPES.items() if shape.stem == width), NETWORK)
+    return next((name for name, shape in SHAPES.items() if shape.stem == width), CENTER_POINT)

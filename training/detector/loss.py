@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from training.detector.crops import Shot
 from training.detector.data import Floats
-from training.detector.network import STRIDE_PX, Maps
+from worker.inference.center_point import STRIDE_PX, Maps
 
 BOX_WEIGHT = 1.0
 

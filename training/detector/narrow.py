@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.detector.network import Block, CenterPoint
+from worker.inference.center_point import Block, CenterPoint
 
 Doubles = NDArray[np.float64]
 

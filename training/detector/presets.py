@@ -10,8 +10,8 @@ from pathlib import Path
 from training.detector.centerface import centerface_path
 from training.detector.recipe import DetectorRecipe, detector_recipe
 from worker.errors import ConfigError
-from worker.faces.heatmap import ACCURATE, FAST, SLIM_NETWORK
-from worker.inference.artifact import WEIGHTS
+from worker.faces.heatmap import ACCURATE, FAST
+from worker.inference.artifact import CENTER_POINT_SLIM, WEIGHTS
 
 GENTLY: Mapping[str, object] = {
     "learning_rate": 1e-4,
@@ -21,7 +21,7 @@ GENTLY: Mapping[str, object] = {
 }
 """For weights that are good already: learn without unlearning."""
 
-SLIM: Mapping[str, object] = {"network": SLIM_NETWORK, "crop_px": 256, "frozen_stages": 0}
+SLIM: Mapping[str, object] = {"network": CENTER_POINT_SLIM, "crop_px": 256, "frozen_stages": 0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class YuNet:
     name = "yunet"
     version = "n"
     threshold = 0.5
+    device = "cpu"
 
     def __init__(self, path: Path, min_face_px: int) -> None:
         self._scale = 12 / min_face_px

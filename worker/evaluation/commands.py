@@ -68,6 +68,7 @@ def open_parts(choice: Choice) -> Parts:
         choice.detector or Detection().detector,
         min_face_px=choice.min_face_px,
         min_score=choice.min_score,
+        device=choice.device,
     )
     return Parts(detector, open_engine(model, choice.device), model)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from worker.errors import ConfigError
 from worker.faces.heatmap import ACCURATE, FAST, open_artifact, open_centerface, open_shipped
 from worker.inference.artifact import load
+from worker.inference.engine import Device
 from worker.records import Box, Detection, Image
 
 
@@ -31,6 +32,9 @@ class Detector(Protocol):
     threshold: float
     """Score from which a face counts at work."""
 
+    device: str
+    """Where it runs."""
+
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """All faces of a picture, best first.
 
@@ -43,21 +47,24 @@ class Detector(Protocol):
         """
 
 
-def open_detector(name: str, *, min_face_px: int, min_score: float | None = None) -> Detector:
+def open_detector(
+    name: str, *, min_face_px: int, min_score: float | None = None, device: Device = "cpu"
+) -> Detector:
     """The detector of that name.
 
     Args:
         name: a key of ``DETECTORS``, or the folder of a detector's artifact.
         min_face_px: smallest face wanted, in pixels of the picture.
         min_score: takes the place of the detector's own threshold.
+        device: where ours run, as ``open_engine`` takes it; the others know the CPU alone.
 
     Raises:
-        ConfigError: no such detector, or the artifact is not one.
+        ConfigError: no such detector or device, or the artifact is not a detector.
     """
     if name in DETECTORS:
-        detector = DETECTORS[name](min_face_px)
+        detector = DETECTORS[name](min_face_px, device)
     elif Path(name).is_dir():
-        detector = open_artifact(load(Path(name), kind="detector"), min_face_px)
+        detector = open_artifact(load(Path(name), kind="detector"), min_face_px, device)
     else:
         raise ConfigError(
             f"detection.detector: there is no detector {name!r}; take {' or '.join(DETECTORS)}, "
@@ -72,8 +79,9 @@ class Haar:
     """OpenCV's frontal face cascade (Viola and Jones 2001), set as in the original report."""
 
     name = "haar"
+    device = "cpu"
 
-    def __init__(self, min_face_px: int) -> None:
+    def __init__(self, min_face_px: int, _device: Device = "cpu") -> None:
         cascade = Path(str(files("cv2.data") / "haarcascade_frontalface_default.xml"))
         self.version = cv2.__version__
         self.digest = hashlib.sha256(cascade.read_bytes()).hexdigest()
@@ -93,7 +101,7 @@ class Haar:
         return [Detection(Box(x, y, x + w, y + h), 1.0) for x, y, w, h in boxes]
 
 
-DETECTORS: dict[str, Callable[[int], Detector]] = {
+DETECTORS: dict[str, Callable[[int, Device], Detector]] = {
     "accurate": partial(open_shipped, ACCURATE),
     "fast": partial(open_shipped, FAST),
     "centerface": open_centerface,

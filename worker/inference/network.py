@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from worker.errors import ModelError
 from worker.inference.artifact import Calibration, Normalisation
+from worker.inference.center_point import SHAPES, CenterPoint
 
 
 class ReportNet(nn.Module):
@@ -113,36 +114,6 @@ class ResidualNet(nn.Module):
         return logits
 
 
-class InvertedResidual(nn.Module):
-    """A block of MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381), its norms folded away.
-
-    Args:
-        before: channels of the input.
-        hidden: channels inside.
-        after: channels given.
-        stride: of the depth-wise convolution.
-        widens: False where ``hidden`` is ``before`` and nothing is widened.
-    """
-
-    def __init__(
-        self, before: int, hidden: int, after: int, stride: int, *, widens: bool = True
-    ) -> None:
-        super().__init__()
-        widen = [nn.Conv2d(before, hidden, 1), nn.ReLU(inplace=True)] if widens else []
-        self.layers = nn.Sequential(
-            *widen,
-            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(hidden, after, 1),
-        )
-        self.added = stride == 1 and before == after
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Features at ``1 / stride`` of the size."""
-        y: Tensor = self.layers(x)
-        return x + y if self.added else y
-
-
 class FaceNet(nn.Module):
     """The first layers of the face detector, and a head over what they see.
 
@@ -162,22 +133,12 @@ class FaceNet(nn.Module):
         self, classes: int, grids: Mapping[int, int], hidden: int, dropout: float = 0.3
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 3, 2, 1),
-            nn.ReLU(inplace=True),
-            InvertedResidual(32, 32, 16, 1, widens=False),
-        )
-        stages: list[nn.Module] = []
-        before = 16
-        for after, inside, stride in _DETECTOR_STAGES[: max(grids) + 1]:
-            blocks = []
-            for number, width in enumerate(inside):
-                blocks.append(InvertedResidual(before, width, after, 1 if number else stride))
-                before = after
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
+        detector = CenterPoint()
+        self.stem = detector.stem
+        self.stages = detector.stages[: max(grids) + 1]
         self.grids = dict(grids)
-        features = sum(_DETECTOR_STAGES[stage][0] * side**2 for stage, side in grids.items())
+        widths = [stage.channels for stage in SHAPES[detector.name].stages]
+        features = sum(widths[stage] * side**2 for stage, side in grids.items())
         self.head = nn.Sequential(
             nn.BatchNorm1d(features, affine=False),
             nn.Dropout(dropout),
@@ -199,17 +160,6 @@ class FaceNet(nn.Module):
                 seen.append(grid.flatten(1))
         logits: Tensor = self.head(torch.cat(seen, 1))
         return logits
-
-
-_DETECTOR_STAGES = (
-    (24, (96, 144), 2),
-    (32, (144, 192, 192), 2),
-    (64, (192, 384, 384, 384), 2),
-    (96, (384, 576, 576), 1),
-    (160, (576, 960, 960), 2),
-    (320, (960,), 1),
-)
-"""Channels that each stage gives, those inside each of its blocks, and the first one's stride."""
 
 
 class Probabilities(nn.Module):

@@ -126,6 +126,22 @@ OTHERS: tuple[Other, ...] = (
     ),
     Other(
         "worker",
+        "the device fails on the pictures that faces are looked for in",
+        "their frames are missing: `failed` in `dropped_since_last`",
+        "`maskwatch_frames_dropped_total`, reason `failed`; the reason, exit code 1",
+        "passes two batches over; after three in a row it ends",
+        "tests/faces/test_maps.py::test_a_device_that_is_gone_ends_the_work",
+    ),
+    Other(
+        "worker",
+        "looking for faces in a picture does not come to an end",
+        "as where a stage dies",
+        "the reason after 60 s, exit code 1",
+        "ends in order, for its supervisor to start it again",
+        "tests/test_service.py::test_detection_that_hangs_ends_the_worker",
+    ),
+    Other(
+        "worker",
         "a second worker of the same name is started",
         "nothing",
         "a sentence, and a code that is not 0, of the second one",

@@ -17,7 +17,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from worker.faces.heatmap import NETWORK, SLIM_NETWORK
+from worker.inference.artifact import CENTER_POINT, CENTER_POINT_SLIM
 
 STRIDE_PX = 4
 """One point of the maps stands for so many pixels of the input, each way."""
@@ -61,7 +61,7 @@ class Shape:
 
 
 SHAPES: dict[str, Shape] = {
-    NETWORK: Shape(
+    CENTER_POINT: Shape(
         32,
         (
             Stage(24, (96, 144), 2),
@@ -74,7 +74,7 @@ SHAPES: dict[str, Shape] = {
     ),
     # Deep stages hold most of the multiplications and matter to large faces alone; what the
     # early ones lose is lost to all.
-    SLIM_NETWORK: Shape(
+    CENTER_POINT_SLIM: Shape(
         24,
         (
             Stage(24, (56, 96), 2),
@@ -144,7 +144,7 @@ class CenterPoint(nn.Module):
         name: a key of ``SHAPES``.
     """
 
-    def __init__(self, name: str = NETWORK) -> None:
+    def __init__(self, name: str = CENTER_POINT) -> None:
         super().__init__()
         self.name, shape = name, SHAPES[name]
         self.stem = nn.Sequential(

@@ -1,0 +1,231 @@
+"""Pictures to the maps that a detector reads faces from; on the CPU, or together on CUDA."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from worker.errors import ModelError, WorkError
+from worker.inference.engine import BATCH_SIZES, cpu_session, is_out_of_memory
+from worker.records import Image
+
+log = logging.getLogger(__name__)
+
+MAX_SESSIONS = 8
+
+MAX_BATCH_PX = 8 * 1_280 * 736
+"""Pixels of the pictures that are looked at together, at most; one is always taken."""
+
+MAX_FAILED = 3
+"""Batches in a row that the device fails on before the process ends, for a restart."""
+
+
+class FaceMaps(NamedTuple):
+    """What the network says of each point of its grid, in strides.
+
+    Attributes:
+        heat: ``float32 (h, w)``, 0 to 1: how surely a face's centre lies there.
+        size: ``float32 (2, h, w)``, log of height and width.
+        offset: ``float32 (2, h, w)``, from the point to the centre, rows then columns.
+    """
+
+    heat: NDArray[np.float32]
+    size: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+
+class MapsEngine(Protocol):
+    """A detector's network on a device. Used by several threads at once."""
+
+    device: str
+
+    def run(self, pixels: Image) -> FaceMaps:
+        """The maps of one picture, ``uint8 (H, W, 3) BGR``, sides multiples of 32. Blocks."""
+
+
+class OnnxMaps:
+    """onnxruntime in the calling thread.
+
+    It is fast only where its input size is fixed (half the time of a free one), so there is one
+    session for each size that is met.
+
+    Args:
+        model: from ``uint8 (1, H, W, 3) BGR`` to heat ``(1, 1, h, w)``, size ``(1, 2, h, w)``
+            and offset ``(1, 2, h, w)``.
+    """
+
+    device = "cpu"
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._sessions: OrderedDict[tuple[int, int], ort.InferenceSession] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def run(self, pixels: Image) -> FaceMaps:
+        """See ``MapsEngine.run``."""
+        session = self._session(*pixels.shape[:2])
+        heat, size, offset = session.run(None, {session.get_inputs()[0].name: pixels[None]})
+        return FaceMaps(heat[0, 0], size[0], offset[0])
+
+    def _session(self, height: int, width: int) -> ort.InferenceSession:
+        with self._lock:
+            session = self._sessions.pop((height, width), None)
+            if session is None:
+                session = _fixed_session(self._model, height, width)
+            self._sessions[height, width] = session
+            while len(self._sessions) > MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+            return session
+
+
+@dataclass(slots=True, eq=False)
+class _Wish:
+    """A picture that a thread waits for."""
+
+    pixels: Image
+    maps: FaceMaps | None = None
+    error: Exception | None = None
+
+
+class TorchMaps:
+    """torch on one device, all threads' pictures together: what came while it was busy is next.
+
+    No thread of its own and no waiting for company: whoever gets the device takes the pictures
+    of its size that wait by then, so batches grow with the load and a lone camera waits for none.
+
+    Args:
+        network: name of the network.
+        weights: its file.
+        device: ``cuda`` in half precision, or ``cpu`` in single to compare the engines.
+
+    Raises:
+        ModelError: the file does not fit the network.
+    """
+
+    def __init__(self, network: str, weights: Path, device: Literal["cuda", "cpu"]) -> None:
+        import torch  # noqa: PLC0415 (a worker on a CPU neither installs nor imports it)
+        from safetensors.torch import load_file  # noqa: PLC0415
+
+        from worker.inference.center_point import CenterPoint  # noqa: PLC0415
+
+        model = CenterPoint(network)
+        try:
+            model.load_state_dict(load_file(weights))
+        except (RuntimeError, OSError, ValueError) as error:
+            raise ModelError(
+                f"{weights} does not fit the network {network}; export the model again"
+            ) from error
+        self.device: str = device
+        self._torch = torch
+        self._type = torch.float16 if device == "cuda" else torch.float32
+        self._model = model.eval().to(device, self._type).to(memory_format=torch.channels_last)
+        self._waiting: dict[tuple[int, ...], list[_Wish]] = {}
+        self._lock = threading.Lock()
+        self._turn = threading.Lock()
+        self._failed = 0
+
+    def run(self, pixels: Image) -> FaceMaps:
+        """See ``MapsEngine.run``.
+
+        Raises:
+            WorkError: the device has failed too often in a row.
+            RuntimeError: it failed on this batch.
+        """
+        wish = _Wish(pixels)
+        with self._lock:
+            self._waiting.setdefault(pixels.shape, []).append(wish)
+        with self._turn:
+            while wish.maps is None and wish.error is None:
+                self._fulfil(self._taken(pixels.shape))
+        if wish.maps is None:
+            if self._failed >= MAX_FAILED:
+                raise WorkError(
+                    f"{self.device} failed on {self._failed} batches of pictures in a row "
+                    f"({wish.error}); see to the device, and start again"
+                )
+            raise RuntimeError(f"{self.device} failed on a batch of pictures") from wish.error
+        return wish.maps
+
+    def _taken(self, shape: tuple[int, ...]) -> list[_Wish]:
+        """The oldest wishes of a size, as many as fit into a batch."""
+        most = max(1, MAX_BATCH_PX // (shape[0] * shape[1]))
+        with self._lock:
+            waiting = self._waiting.pop(shape)
+            if waiting[most:]:
+                self._waiting[shape] = waiting[most:]
+        return waiting[:most]
+
+    def _fulfil(self, wishes: Sequence[_Wish]) -> None:
+        try:
+            found = self._maps([wish.pixels for wish in wishes])
+        except Exception as error:  # noqa: BLE001 (whatever a device fails with; each thread raises it)
+            if len(wishes) > 1 and is_out_of_memory(error):
+                log.warning("%s has no memory for %d pictures at once", self.device, len(wishes))
+                self._fulfil(wishes[: len(wishes) // 2])
+                self._fulfil(wishes[len(wishes) // 2 :])
+                return
+            self._failed += 1
+            for wish in wishes:
+                wish.error = error
+            return
+        self._failed = 0
+        for wish, maps in zip(wishes, found, strict=True):
+            wish.maps = maps
+
+    def _maps(self, pictures: Sequence[Image]) -> list[FaceMaps]:
+        torch = self._torch
+        size = next((size for size in BATCH_SIZES if size >= len(pictures)), len(pictures))
+        batch = np.zeros((size, *pictures[0].shape), np.uint8)
+        np.stack(pictures, out=batch[: len(pictures)])
+        with torch.inference_mode():
+            pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)
+            maps = self._model(pixels.to(self._type))
+            whole = torch.cat([maps.heat.sigmoid(), maps.size, maps.offset], 1)
+            told = whole[: len(pictures)].float().cpu().numpy()
+        return [FaceMaps(one[0], one[1:3], one[3:5]) for one in told]
+
+
+@lru_cache(maxsize=4)
+def cuda_maps(network: str, weights: Path) -> TorchMaps:
+    """The network on CUDA, one for all cameras, since only what shares it is looked at together.
+
+    Raises:
+        ModelError: the file does not fit the network.
+    """
+    return TorchMaps(network, weights, "cuda")
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """A network from its ONNX file.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        return onnx.load(str(path))
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} is no network that can be read; take a fresh copy") from error
+
+
+def _fixed_session(model: onnx.ModelProto, height: int, width: int) -> ort.InferenceSession:
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for dimension, value in zip(
+        fixed.graph.input[0].type.tensor_type.shape.dim, (1, height, width, 3), strict=True
+    ):
+        dimension.dim_value = value
+    for output in fixed.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    return cpu_session(fixed.SerializeToString())
