@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from worker import cli
 from worker.inference.artifact import MANIFEST, ONNX
 from worker.models import default_classifier
+from worker.reload import Reload
 
 Invoke = Callable[..., tuple[int, str, str]]
 
@@ -204,3 +206,31 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     )
     with pytest.raises(ConfigError):
         cli.main()
+
+
+def test_a_hangup_while_it_starts_is_noted(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGHUP would end a process by itself; from the first moment it means to read again."""
+    config = tmp_path / "maskwatch.toml"
+    config.write_text(GOOD)
+    due: list[bool] = []
+
+    class Starting:
+        def __init__(self, _settings: object, *, reload: Reload, **_others: object) -> None:
+            os.kill(os.getpid(), signal.SIGHUP)
+            due.append(reload.due(0.0, watch=False))
+
+        def obey_signals(self) -> None:
+            pass
+
+        def run(self) -> None:
+            pass
+
+    monkeypatch.setattr("worker.service.Service", Starting)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        assert invoke("run", "--config", config)[0] == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert due == [True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -68,6 +69,7 @@ def run(config: ConfigOption) -> None:
 
     SIGHUP has it read its configuration again.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it asks for is about to be done
     from worker import log
     from worker.config_file import load
     from worker.reload import Reload
@@ -77,6 +79,7 @@ def run(config: ConfigOption) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump holds pictures and passwords
     faulthandler.enable()  # so that a crash in a library names the line that it was called from
     reload = Reload(lambda: load(config, os.environ), config)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reload.request())
     settings = reload.read()
     log.setup(settings.worker.log_level)
     service = Service(settings, reload=reload, supervisor=Supervisor(os.environ))

@@ -97,7 +97,6 @@ class Service:
         self.run_id = new_run_id()
         self._state_lock = StateLock(settings.worker.state_folder, self.run_id)
         self.configuration = LiveConfiguration(settings, reload, self.metrics)
-        self._reload = reload
         self._supervisor = supervisor or Supervisor({})
         self._on_started = on_started
         self._signal: signal.Signals | None = None
@@ -200,10 +199,10 @@ class Service:
         self._stopping.set()
 
     def obey_signals(self) -> None:
-        """SIGTERM and SIGINT stop in order, the second one at once; SIGHUP reads again.
+        """SIGTERM and SIGINT stop in order, the second one at once.
 
-        Main thread only. The handlers only take note: what the main thread was doing may hold
-        the very lock that they would need.
+        Main thread only. The handler only takes note: what the main thread was doing may hold
+        the very lock that it would need.
         """
 
         def on_stop(number: int, _frame: FrameType | None) -> None:
@@ -213,9 +212,6 @@ class Service:
 
         signal.signal(signal.SIGTERM, on_stop)
         signal.signal(signal.SIGINT, on_stop)
-        if self._reload is not None:
-            reload = self._reload
-            signal.signal(signal.SIGHUP, lambda _number, _frame: reload.request())
 
     def beating(self) -> bool:
         """True while the main thread turns."""
