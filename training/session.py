@@ -25,6 +25,7 @@ from training.folds import pooled
 from training.recipe import Recipe
 from training.recipe import recipe as checked
 from training.runs import EVALUATION, Epoch, Run, RunRecord, load_run, start_run
+from training.teachers import teachers_of
 from worker.errors import ConfigError, WorkError
 from worker.records import CLASSES
 
@@ -116,6 +117,8 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
         )
     if recipe.start_from is not None:
         new_model(recipe)  # told before a folder is made
+    if any(run.folder.path.resolve() == out.resolve() for run in teachers_of(recipe)):
+        raise ConfigError(f"--teacher {out} is where this run would be written; name another --out")
     folder = start_run(out, recipe, data, resume=mode.resume, overwrite=mode.overwrite)
     trainer = Trainer(recipe, parts.train, parts.validation, folder, device)
     if trainer.epochs_done:

@@ -18,7 +18,9 @@ from worker.errors import ConfigError
 
 
 class Teachers:
-    """The mean opinion of some runs, each of which looks at the crops at its own size.
+    """The mean opinion of some runs, each of which looks at the faces by its own rule.
+
+    Face, box and label are the student's; light and noise are drawn anew for another size.
 
     A batch depends on its number alone, so what was thought of it is kept: that takes twelve
     bytes a crop, and looking again would cost several times what a student's own step does.
@@ -34,13 +36,10 @@ class Teachers:
     """
 
     def __init__(self, recipe: Recipe, train: Faces, device: torch.device) -> None:
-        runs = [load_run(path) for path in recipe.teachers]
-        for run in runs:
-            _demand_fitting(run, recipe)
+        runs = teachers_of(recipe)
         self._models = [run.model().to(device) for run in runs]
         self._views = [
-            TrainingBatches(train, recipe.model_copy(update={"network": run.recipe.network}))
-            for run in runs
+            TrainingBatches(train, recipe.model_copy(update=_rule_of(run.recipe))) for run in runs
         ]
         self._device = device
         self._kept: dict[int, list[Tensor]] = {}
@@ -72,19 +71,34 @@ def _chunks(crops: NDArray[np.uint8]) -> Iterator[Tensor]:
     return (pixels[i : i + CHUNK] for i in range(0, len(pixels), CHUNK))
 
 
-def _demand_fitting(run: Run, recipe: Recipe) -> None:
-    path, teacher = run.folder.path, run.recipe
-    if teacher.classes != recipe.classes:
+def teachers_of(recipe: Recipe) -> list[Run]:
+    """The runs that a recipe names as teachers.
+
+    Raises:
+        ConfigError: one is not finished, knows other classes, or may have seen what judges the
+            student.
+    """
+    runs = [load_run(path) for path in recipe.teachers]
+    if runs and recipe.split == "face":
         raise ConfigError(
-            f"the teacher {path} knows {teacher.classes} classes, this run {recipe.classes}; "
-            "name one that knows the same"
+            "with split=face nobody can say which faces a teacher has seen; split by picture"
         )
-    if (teacher.split, teacher.fold) != (recipe.split, recipe.fold):
-        raise ConfigError(
-            f"the teacher {path} was trained on another part of the pictures than this run will "
-            "be, so it has seen some that judge it; name one with the same split and fold"
-        )
-    if teacher.split == "face" and teacher.seed != recipe.seed:
-        raise ConfigError(
-            f"the teacher {path} splits the faces by another seed; name one with the same"
-        )
+    for run in runs:
+        path, teacher = run.folder.path, run.recipe
+        if teacher.classes != recipe.classes:
+            raise ConfigError(
+                f"the teacher {path} knows {teacher.classes} classes, this run {recipe.classes}; "
+                "name one that knows the same"
+            )
+        if (teacher.split, teacher.fold) != (recipe.split, recipe.fold):
+            raise ConfigError(
+                f"the teacher {path} was trained on another part of the pictures than this run "
+                "will be, so it has seen some that judge it; name one of the same split and fold"
+            )
+        run.weights()
+    return runs
+
+
+def _rule_of(teacher: Recipe) -> dict[str, object]:
+    """What decides how a recipe's crops are cut."""
+    return {"network": teacher.network, "margin": teacher.margin, "square": teacher.square}

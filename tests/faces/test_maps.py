@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from service.worker_process import wait_for
 
 from worker.errors import ConfigError, ModelError, WorkError
 from worker.faces import maps as engines
@@ -48,11 +49,13 @@ def in_threads(engine: TorchMaps, given: Sequence[Image]) -> list[FaceMaps | Exc
             answers[number] = error
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(given))]
-    with engine._turn:
-        for thread in threads:
-            thread.start()
-        while sum(map(len, engine._waiting.values())) < len(given):
-            pass
+    engine._busy = True
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: sum(map(len, engine._waiting.values())) == len(given))
+    with engine._changed:
+        engine._busy = False
+        engine._changed.notify_all()
     for thread in threads:
         thread.join(60)
     return [answers[number] for number in range(len(given))]
@@ -100,22 +103,41 @@ def test_a_batch_is_bounded(together: TorchMaps, monkeypatch: pytest.MonkeyPatch
     assert not together._waiting
 
 
-def test_want_of_memory_halves_the_batch(
-    together: TorchMaps, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Everybody is answered all the same."""
+def test_want_of_memory_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody is answered all the same, and what did not fit is not tried again."""
+    engine = TorchMaps(CENTER_POINT_SLIM, FOLDER / WEIGHTS, "cpu")
     compute = TorchMaps._maps
+    tried: list[int] = []
 
     def short(self: TorchMaps, some: Sequence[Image]) -> list[FaceMaps]:
-        if len(some) > 1:
+        tried.append(len(some))
+        if len(some) > 2:
             raise RuntimeError("CUDA out of memory. Tried to allocate 20 MiB")
         return compute(self, some)
 
-    given = pictures(4)
-    alone = [together.run(picture) for picture in given]
+    given = pictures(8)
+    alone = [engine.run(picture) for picture in given]
     monkeypatch.setattr(TorchMaps, "_maps", short)
-    answers = in_threads(together, given)
-    assert all(same(answer, expected) for answer, expected in zip(answers, alone, strict=True))
+    for _ in range(2):
+        answers = in_threads(engine, given)
+        assert all(same(answer, expected) for answer, expected in zip(answers, alone, strict=True))
+    assert tried == [8, 4, *[2] * 8]
+
+
+def test_a_batch_that_fails_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parts it was tried in: memory that is gone for a moment is no dead device."""
+    engine = TorchMaps(CENTER_POINT_SLIM, FOLDER / WEIGHTS, "cpu")
+    with monkeypatch.context() as patch:
+
+        def short(_self: TorchMaps, _some: Sequence[Image]) -> list[FaceMaps]:
+            raise RuntimeError("CUDA out of memory")
+
+        patch.setattr(TorchMaps, "_maps", short)
+        answers = in_threads(engine, pictures(4))
+    assert [type(answer) for answer in answers] == [RuntimeError] * 4
+    assert engine._failed == 1
+    assert isinstance(engine.run(pictures(1)[0]), FaceMaps)
+    assert engine._failed == 0
 
 
 def test_a_device_that_is_gone_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +163,9 @@ def test_weights_of_another_network_are_refused() -> None:
         TorchMaps(CENTER_POINT, FOLDER / WEIGHTS, "cpu")
 
 
-def test_cuda_that_is_not_there_is_told() -> None:
+def test_cuda_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the same sentence as for the classifier."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match=r"inference\.device is .cuda., but"):
         open_detector("fast", min_face_px=20, device="cuda")
 

@@ -126,7 +126,7 @@ def test_the_presets_are_told(run: Any) -> None:
     """As JSON, one of which fit takes."""
     code, out, _ = run("presets")
     assert code == 0
-    assert {"shipped", "report-3-60-40", "report-transfer"} <= json.loads(out).keys()
+    assert {"shipped", "scratch", "report-3-60-40", "report-transfer"} <= json.loads(out).keys()
 
 
 @pytest.mark.parametrize(

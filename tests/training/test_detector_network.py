@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from training.detector.centerface import centerface_path, load_centerface
-from training.detector.export import as_detector
+from training.detector.export import as_detector, to_onnx
 from training.detector.fit import as_batch, read_network
 from worker.errors import ConfigError, ModelError
 from worker.faces.heatmap import open_centerface
+from worker.faces.maps import OnnxMaps
 from worker.inference.center_point import SHAPES, CenterPoint
 
 
@@ -45,9 +46,10 @@ def test_export_computes_what_training_measured(name: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3)).astype(np.uint8)
     with torch.inference_mode():
         heat, *boxes = network(as_batch([pixels]))
-    session = as_detector(network, 12)._session(64, 96)
-    found = session.run(["heat", "size", "offset"], {"pixels": pixels[None]})
-    for one, two in zip(found, [torch.sigmoid(heat), *boxes], strict=True):
+    found = OnnxMaps(to_onnx(network)).run(pixels)
+    for one, two in zip(
+        found, [torch.sigmoid(heat)[0, 0], *(box[0] for box in boxes)], strict=True
+    ):
         np.testing.assert_allclose(one, two.numpy(), atol=1e-4)
 
 

@@ -103,7 +103,7 @@ def open_artifact(artifact: Artifact, min_face_px: int, device: Device = "cpu") 
     cuda = takes_cuda(device)
     return HeatmapDetector(
         artifact.name,
-        cuda_maps(artifact.network, artifact.weights)
+        cuda_maps(artifact.network, artifact.weights, artifact.digest)
         if cuda
         else OnnxMaps(read_onnx(artifact.onnx)),
         threshold=artifact.threshold,

@@ -98,12 +98,17 @@ class _Wish:
     maps: FaceMaps | None = None
     error: Exception | None = None
 
+    @property
+    def answered(self) -> bool:
+        return self.maps is not None or self.error is not None
+
 
 class TorchMaps:
     """torch on one device, all threads' pictures together: what came while it was busy is next.
 
     No thread of its own and no waiting for company: whoever gets the device takes the pictures
     of its size that wait by then, so batches grow with the load and a lone camera waits for none.
+    Where the device's memory is short, batches are halved from then on.
 
     Args:
         network: name of the network.
@@ -132,8 +137,9 @@ class TorchMaps:
         self._type = torch.float16 if device == "cuda" else torch.float32
         self._model = model.eval().to(device, self._type).to(memory_format=torch.channels_last)
         self._waiting: dict[tuple[int, ...], list[_Wish]] = {}
-        self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+        self._busy = False
+        self._limit_px = MAX_BATCH_PX
         self._failed = 0
 
     def run(self, pixels: Image) -> FaceMaps:
@@ -144,49 +150,80 @@ class TorchMaps:
             RuntimeError: it failed on this batch.
         """
         wish = _Wish(pixels)
-        with self._lock:
+        with self._changed:
             self._waiting.setdefault(pixels.shape, []).append(wish)
-        with self._turn:
-            while wish.maps is None and wish.error is None:
-                self._fulfil(self._taken(pixels.shape))
-        if wish.maps is None:
-            if self._failed >= MAX_FAILED:
-                raise WorkError(
-                    f"{self.device} failed on {self._failed} batches of pictures in a row "
-                    f"({wish.error}); see to the device, and start again"
-                )
-            raise RuntimeError(f"{self.device} failed on a batch of pictures") from wish.error
-        return wish.maps
+        while batch := self._next(wish):
+            try:
+                self._fulfil(batch)
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+        if wish.maps is not None:
+            return wish.maps
+        if self._failed >= MAX_FAILED:
+            raise WorkError(
+                f"{self.device} failed on {self._failed} batches of pictures in a row "
+                f"({wish.error}); see to the device, and start again"
+            )
+        raise RuntimeError(f"{self.device} failed on a batch of pictures") from wish.error
 
-    def _taken(self, shape: tuple[int, ...]) -> list[_Wish]:
-        """The oldest wishes of a size, as many as fit into a batch."""
-        most = max(1, MAX_BATCH_PX // (shape[0] * shape[1]))
-        with self._lock:
-            waiting = self._waiting.pop(shape)
+    def _next(self, wish: _Wish) -> Sequence[_Wish]:
+        """The batch that the thread with this wish has to see to; empty once it is answered."""
+        with self._changed:
+            self._changed.wait_for(lambda: wish.answered or not self._busy)
+            if wish.answered:
+                return ()
+            self._busy = True
+            waiting = self._waiting.pop(wish.pixels.shape)
+            most = self._most(wish.pixels)
             if waiting[most:]:
-                self._waiting[shape] = waiting[most:]
-        return waiting[:most]
+                self._waiting[wish.pixels.shape] = waiting[most:]
+            return waiting[:most]
+
+    def _most(self, pixels: Image) -> int:
+        """How many pictures of a size are looked at together, at most."""
+        fitting = self._limit_px // (pixels.shape[0] * pixels.shape[1])
+        return max(size for size in BATCH_SIZES if size <= max(1, fitting))
 
     def _fulfil(self, wishes: Sequence[_Wish]) -> None:
+        """Answer every wish, in parts as large as the memory allows."""
+        left = list(wishes)
+        while left:
+            part = left[: self._most(left[0].pixels)]
+            error = self._error_of(part)
+            if error is None:
+                del left[: len(part)]
+            elif len(part) > 1 and is_out_of_memory(error):
+                self._limit_px = len(part) // 2 * part[0].pixels[..., 0].size
+                log.warning(
+                    "%s has no memory for %d pictures at once; it is given at most %d of their "
+                    "size from now on",
+                    self.device,
+                    len(part),
+                    len(part) // 2,
+                )
+            else:
+                self._failed += 1
+                for wish in left:
+                    wish.error = error
+                return
+        self._failed = 0
+
+    def _error_of(self, wishes: Sequence[_Wish]) -> Exception | None:
+        """Look at pictures together; what went wrong holds nothing of what was computed."""
         try:
             found = self._maps([wish.pixels for wish in wishes])
-        except Exception as error:  # noqa: BLE001 (whatever a device fails with; each thread raises it)
-            if len(wishes) > 1 and is_out_of_memory(error):
-                log.warning("%s has no memory for %d pictures at once", self.device, len(wishes))
-                self._fulfil(wishes[: len(wishes) // 2])
-                self._fulfil(wishes[len(wishes) // 2 :])
-                return
-            self._failed += 1
-            for wish in wishes:
-                wish.error = error
-            return
-        self._failed = 0
+        except Exception as error:  # noqa: BLE001 (whatever a device fails with; ``run`` raises it)
+            error.__context__ = None
+            return error.with_traceback(None)
         for wish, maps in zip(wishes, found, strict=True):
             wish.maps = maps
+        return None
 
     def _maps(self, pictures: Sequence[Image]) -> list[FaceMaps]:
         torch = self._torch
-        size = next((size for size in BATCH_SIZES if size >= len(pictures)), len(pictures))
+        size = next(size for size in BATCH_SIZES if size >= len(pictures))
         batch = np.zeros((size, *pictures[0].shape), np.uint8)
         np.stack(pictures, out=batch[: len(pictures)])
         with torch.inference_mode():
@@ -198,8 +235,13 @@ class TorchMaps:
 
 
 @lru_cache(maxsize=4)
-def cuda_maps(network: str, weights: Path) -> TorchMaps:
+def cuda_maps(network: str, weights: Path, digest: str) -> TorchMaps:  # noqa: ARG001 (its key)
     """The network on CUDA, one for all cameras, since only what shares it is looked at together.
+
+    Args:
+        network: its name.
+        weights: its file.
+        digest: of the artifact; another one is another network.
 
     Raises:
         ModelError: the file does not fit the network.

@@ -6,7 +6,8 @@ A network takes ``float (N, 3, S, S)`` pixels, normalised, and gives logits ``(N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,7 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from worker.errors import ModelError
-from worker.inference.artifact import Calibration, Normalisation
+from worker.inference.artifact import (
+    CENTER_POINT,
+    CENTER_POINT_SLIM,
+    Calibration,
+    Normalisation,
+)
 from worker.inference.center_point import SHAPES, CenterPoint
 
 
@@ -119,26 +125,36 @@ class FaceNet(nn.Module):
 
     Layers have the detector's names, so its weights can be loaded: they have seen a hundred
     thousand faces, where a classifier's data hold a few thousand. The grids of features are not
-    averaged to one, since a crop has its nose always at about the same place.
+    averaged, since a crop has its nose always at about the same place.
 
     Args:
+        detector: name of the detector's network.
         classes: number of logits.
-        grids: side of the grid to which a stage's features are averaged, for the stages that
-            the head looks at; the last of them is the last that is computed.
+        size_px: side of the crops.
+        looked_at: the stages whose features the head sees; the last is the last computed.
         hidden: width of the head.
         dropout: share of features that training drops, before and inside the head.
     """
 
     def __init__(
-        self, classes: int, grids: Mapping[int, int], hidden: int, dropout: float = 0.3
+        self,
+        detector: str,
+        classes: int,
+        size_px: int,
+        *,
+        looked_at: Sequence[int],
+        hidden: int,
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        detector = CenterPoint()
-        self.stem = detector.stem
-        self.stages = detector.stages[: max(grids) + 1]
-        self.grids = dict(grids)
-        widths = [stage.channels for stage in SHAPES[detector.name].stages]
-        features = sum(widths[stage] * side**2 for stage, side in grids.items())
+        whole = CenterPoint(detector)
+        self.stem = whole.stem
+        self.stages = whole.stages[: looked_at[-1] + 1]
+        self.looked_at = tuple(looked_at)
+        features, side = 0, math.ceil(size_px / 2)
+        for number, stage in enumerate(SHAPES[detector].stages):
+            side = math.ceil(side / stage.stride)
+            features += stage.channels * side**2 if number in looked_at else 0
         self.head = nn.Sequential(
             nn.BatchNorm1d(features, affine=False),
             nn.Dropout(dropout),
@@ -155,9 +171,8 @@ class FaceNet(nn.Module):
         seen = []
         for number, stage in enumerate(self.stages):
             x = stage(x)
-            if number in self.grids:
-                grid = nn.functional.adaptive_avg_pool2d(x, self.grids[number])
-                seen.append(grid.flatten(1))
+            if number in self.looked_at:
+                seen.append(x.flatten(1))
         logits: Tensor = self.head(torch.cat(seen, 1))
         return logits
 
@@ -239,8 +254,16 @@ NETWORKS: dict[str, Definition] = {
     "residual-16": Definition(
         lambda classes: ResidualNet((16, 32, 64, 128), (1, 1, 1, 1), classes), 56, CENTRED
     ),
-    "face-56": Definition(lambda classes: FaceNet(classes, {1: 7, 2: 4}, 128), 56, LEVELS),
-    "face-96": Definition(lambda classes: FaceNet(classes, {1: 6, 3: 6, 5: 3}, 192), 96, LEVELS),
+    "face-56": Definition(
+        lambda classes: FaceNet(CENTER_POINT, classes, 56, looked_at=(1, 2), hidden=128),
+        56,
+        LEVELS,
+    ),
+    "face-64": Definition(
+        lambda classes: FaceNet(CENTER_POINT_SLIM, classes, 64, looked_at=(1, 3, 5), hidden=192),
+        64,
+        LEVELS,
+    ),
     "report-cnn-2": Definition(lambda classes: ReportNet((4, 8), classes), 224, REPORT),
     "report-cnn-3": Definition(lambda classes: ReportNet((4, 8, 16), classes), 224, REPORT),
     "mobilenet-v3-small": Definition(_mobilenet, 224, IMAGENET),
