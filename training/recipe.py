@@ -165,7 +165,7 @@ SHIPPED = SCRATCH.model_copy(
     update={
         "network": "face-64",
         "start_from": Path("face-detector-fast"),
-        "epochs": 30,
+        "epochs": 60,
         "learning_rate": 2e-3,
         "body_rate": 0.25,
         "warmup_epochs": 1,
