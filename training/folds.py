@@ -79,10 +79,8 @@ def _demand_folds(runs: Sequence[Run]) -> None:
         )
 
 
-def _without_fold(recipe: Recipe) -> tuple[Recipe, list[Recipe]]:
-    """A recipe and its teachers', which every fold has of its own."""
+def _without_fold(recipe: Recipe) -> list[Recipe]:
+    """A recipe and its teachers', but for the parts that every fold has of its own."""
     teachers = [load_run(path).recipe for path in recipe.teachers]
-    return (
-        recipe.model_copy(update={"fold": None, "teachers": ()}),
-        [teacher.model_copy(update={"fold": None, "teachers": ()}) for teacher in teachers],
-    )
+    own: dict[str, object] = {"fold": None, "teachers": ()}
+    return [some.model_copy(update=own) for some in (recipe, *teachers)]

@@ -43,16 +43,24 @@ def _kill_after(epoch: int) -> object:
     return told
 
 
+def _demand_same_weights(one: Path, other: Path) -> None:
+    whole, killed = load_run(one).weights(), load_run(other).weights()
+    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+
+
+def _demand_same_after_a_kill(recipe: Recipe, prepared: Path, folder: Path, after: int) -> None:
+    _trainer(recipe, prepared, folder / "whole").run(lambda _epoch: None)
+    with pytest.raises(_Killed):
+        _trainer(recipe, prepared, folder / "killed").run(_kill_after(after))  # type: ignore[arg-type]
+    _trainer(recipe, prepared, folder / "killed", resume=True).run(lambda _epoch: None)
+    _demand_same_weights(folder / "whole", folder / "killed")
+
+
 def test_a_killed_run_resumes_to_the_same_weights(
     tiny: Recipe, prepared: Path, tmp_path: Path
 ) -> None:
     """Weights, optimiser, averages and order go on as if nothing had happened."""
-    _trainer(tiny, prepared, tmp_path / "whole").run(lambda _epoch: None)
-    with pytest.raises(_Killed):
-        _trainer(tiny, prepared, tmp_path / "killed").run(_kill_after(2))  # type: ignore[arg-type]
-    _trainer(tiny, prepared, tmp_path / "killed", resume=True).run(lambda _epoch: None)
-    whole, killed = (load_run(tmp_path / name).weights() for name in ("whole", "killed"))
-    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+    _demand_same_after_a_kill(tiny, prepared, tmp_path, 2)
 
 
 def test_a_kill_within_an_epoch_repeats_that_epoch(
@@ -75,8 +83,7 @@ def test_a_kill_within_an_epoch_repeats_that_epoch(
         with pytest.raises(_Killed):
             _trainer(tiny, prepared, tmp_path / "killed").run(lambda _epoch: None)
     _trainer(tiny, prepared, tmp_path / "killed", resume=True).run(lambda _epoch: None)
-    whole, killed = (load_run(tmp_path / name).weights() for name in ("whole", "killed"))
-    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+    _demand_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_training_learns(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
@@ -192,12 +199,7 @@ def test_a_taught_run_resumes_to_the_same_weights(
     """What the teachers said is asked again, and is the same."""
     _trainer(tiny, prepared, tmp_path / "teacher").run(lambda _epoch: None)
     taught = tiny.model_copy(update={"teachers": (tmp_path / "teacher",), "looks": 2, "epochs": 5})
-    _trainer(taught, prepared, tmp_path / "whole").run(lambda _epoch: None)
-    with pytest.raises(_Killed):
-        _trainer(taught, prepared, tmp_path / "killed").run(_kill_after(3))  # type: ignore[arg-type]
-    _trainer(taught, prepared, tmp_path / "killed", resume=True).run(lambda _epoch: None)
-    whole, killed = (load_run(tmp_path / name).weights() for name in ("whole", "killed"))
-    assert all(torch.equal(value, killed[name]) for name, value in whole.items())
+    _demand_same_after_a_kill(taught, prepared, tmp_path, 3)
 
 
 @pytest.mark.parametrize(

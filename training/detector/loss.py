@@ -12,7 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from training.detector.crops import Shot
 from training.detector.data import Floats
-from worker.inference.center_point import STRIDE_PX, Maps
+from worker.faces.maps import STRIDE_PX
+from worker.inference.center_point import Maps
 
 BOX_WEIGHT = 1.0
 

@@ -17,16 +17,18 @@ import onnx
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError, ModelError
-from worker.faces.maps import FaceMaps, MapsEngine, OnnxMaps, cuda_maps, read_onnx
+from worker.faces.maps import (
+    MULTIPLE_PX,
+    STRIDE_PX,
+    FaceMaps,
+    MapsEngine,
+    OnnxMaps,
+    cuda_maps,
+    read_onnx,
+)
 from worker.inference.artifact import CENTER_POINT, CENTER_POINT_SLIM, Artifact, load
 from worker.inference.engine import Device, takes_cuda
 from worker.records import Box, Detection, Image
-
-STRIDE_PX = 4
-"""One point of the maps stands for so many pixels of the input."""
-
-MULTIPLE_PX = 32
-"""The network halves its input five times."""
 
 SCALE_LIMITS = (0.125, 2.0)
 MAX_INPUT_PX = 2_048
@@ -100,12 +102,14 @@ def open_artifact(artifact: Artifact, min_face_px: int, device: Device = "cpu") 
             f"{artifact.folder} holds the network {artifact.network!r}, but detectors are "
             f"{' or '.join(networks)}; export the model again"
         )
-    cuda = takes_cuda(device)
+    engine: MapsEngine
+    if takes_cuda(device):
+        engine = cuda_maps(artifact.network, artifact.weights, artifact.digest)
+    else:
+        engine = OnnxMaps(read_onnx(artifact.onnx))
     return HeatmapDetector(
         artifact.name,
-        cuda_maps(artifact.network, artifact.weights, artifact.digest)
-        if cuda
-        else OnnxMaps(read_onnx(artifact.onnx)),
+        engine,
         threshold=artifact.threshold,
         smallest_px=float(artifact.settings.get("smallest_px", 12)),
         min_face_px=min_face_px,

@@ -18,10 +18,16 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from worker.errors import ModelError, WorkError
-from worker.inference.engine import BATCH_SIZES, cpu_session, is_out_of_memory
+from worker.inference.engine import BATCH_SIZES, cpu_session, fill, is_out_of_memory, padded_size
 from worker.records import Image
 
 log = logging.getLogger(__name__)
+
+STRIDE_PX = 4
+"""One point of the maps stands for so many pixels of the input, each way."""
+
+MULTIPLE_PX = 32
+"""Sides of the input are multiples of this: the network halves it five times."""
 
 MAX_SESSIONS = 8
 
@@ -121,17 +127,11 @@ class TorchMaps:
 
     def __init__(self, network: str, weights: Path, device: Literal["cuda", "cpu"]) -> None:
         import torch  # noqa: PLC0415 (a worker on a CPU neither installs nor imports it)
-        from safetensors.torch import load_file  # noqa: PLC0415
 
         from worker.inference.center_point import CenterPoint  # noqa: PLC0415
 
         model = CenterPoint(network)
-        try:
-            model.load_state_dict(load_file(weights))
-        except (RuntimeError, OSError, ValueError) as error:
-            raise ModelError(
-                f"{weights} does not fit the network {network}; export the model again"
-            ) from error
+        fill(model, network, weights)
         self.device: str = device
         self._torch = torch
         self._type = torch.float16 if device == "cuda" else torch.float32
@@ -223,8 +223,7 @@ class TorchMaps:
 
     def _maps(self, pictures: Sequence[Image]) -> list[FaceMaps]:
         torch = self._torch
-        size = next(size for size in BATCH_SIZES if size >= len(pictures))
-        batch = np.zeros((size, *pictures[0].shape), np.uint8)
+        batch = np.zeros((padded_size(len(pictures)), *pictures[0].shape), np.uint8)
         np.stack(pictures, out=batch[: len(pictures)])
         with torch.inference_mode():
             pixels = torch.from_numpy(batch).to(self.device).permute(0, 3, 1, 2).flip(1)

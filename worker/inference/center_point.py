@@ -19,12 +19,6 @@ from torch import Tensor, nn
 
 from worker.inference.artifact import CENTER_POINT, CENTER_POINT_SLIM
 
-STRIDE_PX = 4
-"""One point of the maps stands for so many pixels of the input, each way."""
-
-MULTIPLE_PX = 32
-"""Sides of the input are multiples of this: the network halves it five times."""
-
 NECK = 24
 """Channels of the pyramid."""
 

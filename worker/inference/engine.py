@@ -121,18 +121,11 @@ class TorchEngine:
 
     def __init__(self, artifact: Artifact, device: Literal["cuda", "cpu"]) -> None:
         import torch  # noqa: PLC0415 (a worker on a CPU neither installs nor imports it)
-        from safetensors.torch import load_file  # noqa: PLC0415
 
         from worker.inference.network import Probabilities, definition  # noqa: PLC0415
 
         network = definition(artifact.network).make(len(artifact.classes))
-        try:
-            network.load_state_dict(load_file(artifact.weights))
-        except (RuntimeError, OSError, ValueError) as error:
-            raise ModelError(
-                f"{artifact.weights} does not fit the network {artifact.network}; export the "
-                "model again"
-            ) from error
+        fill(network, artifact.network, artifact.weights)
         self.device: str = device
         self._torch = torch
         self._cuda = device == "cuda"
@@ -156,14 +149,34 @@ class TorchEngine:
 
         The buffer may be used again at the next call, because ``run`` waits for its result.
         """
-        size = next((size for size in BATCH_SIZES if size >= len(batch)), len(batch))
-        shape = (size, *batch.shape[1:])
+        shape = (padded_size(len(batch)), *batch.shape[1:])
         buffer = self._staging.get(shape)
         if buffer is None:
             buffer = self._torch.zeros(shape, dtype=self._torch.uint8, pin_memory=self._cuda)
             self._staging[shape] = buffer
         buffer.numpy()[: len(batch)] = batch
         return buffer
+
+
+def fill(network: torch.nn.Module, name: str, weights: Path) -> None:
+    """Put the weights of an artifact into its network.
+
+    Raises:
+        ModelError: the file does not fit the network.
+    """
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    try:
+        network.load_state_dict(load_file(weights))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{weights} does not fit the network {name}; export the model again"
+        ) from error
+
+
+def padded_size(count: int) -> int:
+    """To how many items a batch of so many is padded on CUDA."""
+    return next((size for size in BATCH_SIZES if size >= count), count)
 
 
 def is_out_of_memory(error: Exception) -> bool:
