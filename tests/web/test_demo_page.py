@@ -12,7 +12,7 @@ import pytest
 from service.worker_process import free_port
 from web.browser import Watched, chromium
 
-START_MS = 60_000
+START_MS = 120_000
 STOP_S = 30
 
 
@@ -21,7 +21,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     port = free_port()
     with (tmp_path / "demo.log").open("wb") as log:
         demo = subprocess.Popen(
-            [sys.executable, "-m", "worker", "demo", "--port", str(port), "--seconds", "100"],
+            [sys.executable, "-m", "worker", "demo", "--port", str(port), "--seconds", "200"],
             stdout=log,
             stderr=subprocess.STDOUT,
         )
