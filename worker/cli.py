@@ -196,6 +196,10 @@ def tail(
     url: Annotated[
         str, typer.Option("--redis", help="Address of a Redis, where no --config is given.")
     ] = "redis://127.0.0.1:6379/0",
+    ca_file: Annotated[
+        Path | None,
+        typer.Option("--ca-file", help="With --redis rediss://…: who may have signed, as PEM."),
+    ] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Only this camera.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The documents as they are.")] = False,
 ) -> None:
@@ -206,8 +210,8 @@ def tail(
     from worker.output.tail import follow, print_events
 
     log.setup("WARNING")
-    redis = load(config, os.environ).redis if config else settings_of(url)
-    events = follow(redis.secret_url(), prefix=redis.prefix, camera=camera)
+    redis = load(config, os.environ).redis if config else settings_of(url, ca_file=ca_file)
+    events = follow(redis.secret_url(), prefix=redis.prefix, camera=camera, ca_file=redis.ca_file)
     print_events(events, sys.stdout, as_json=as_json)
 
 

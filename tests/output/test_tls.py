@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from output.rig import Rig
@@ -13,8 +16,11 @@ from programs import program
 from service.redis_server import binary_of, client_of
 from service.worker_process import free_port
 
+from worker.errors import BrokerError
 from worker.output.broker import COMMANDS
+from worker.output.consume import Consumer
 from worker.output.embedded import RedisServer
+from worker.output.tail import follow
 
 PASSWORD = "pa55 w@rd/%"
 
@@ -83,6 +89,38 @@ def test_events_arrive(encrypted: Encrypted, rig_for: Callable[..., Rig]) -> Non
     rig.drained()
     with client_of(encrypted.plain) as admin:
         assert admin.xlen("maskwatch:frames:hall") == 3
+
+
+def test_events_are_read(encrypted: Encrypted, rig_for: Callable[..., Rig]) -> None:
+    """By a consumer and by ``tail``, given the authority; both refuse a server of another."""
+    with client_of(encrypted.plain) as admin:
+        admin.execute_command("ACL", "SETUSER", "reader", "on", f">{PASSWORD}", "~*", "+@all")
+    user, place = f"reader:{quote(PASSWORD, safe='')}", encrypted.url.removeprefix("rediss://")
+    url, ended = f"rediss://{user}@{place}", threading.Event()
+    told = follow(url, stop=ended, ca_file=encrypted.authority)
+    first: list[dict[str, object]] = []
+    thread = threading.Thread(target=lambda: first.append(next(told)), daemon=True)
+    thread.start()
+    options: dict[str, Any] = {
+        "group": "g",
+        "name": "one",
+        "streams": ["frames"],
+        "start": "oldest",
+    }
+    rig = rig_for(
+        encrypted.url, ca_file=encrypted.authority, username="worker", password=PASSWORD
+    ).start()
+    while thread.is_alive():
+        rig.frames(1)
+        thread.join(0.2)
+    assert first[0]["camera_id"] == "hall"
+    with Consumer(url, ca_file=encrypted.authority, **options) as consumer:
+        assert next(iter(consumer)).event.camera_id == "hall"
+    with (
+        pytest.raises(BrokerError, match="cannot be trusted"),
+        Consumer(url, ca_file=encrypted.stranger, **options) as consumer,
+    ):
+        next(iter(consumer))
 
 
 @pytest.mark.parametrize("ca", ["stranger", None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from pathlib import Path
 from typing import Any, Literal
 
 import redis
@@ -54,14 +55,20 @@ class BrokerFaultError(BrokerError):
         self.reason: FaultReason = reason
 
 
-def settings_of(url: str, prefix: str = "maskwatch", timeout_s: float = 2.0) -> RedisSettings:
+def settings_of(
+    url: str,
+    prefix: str = "maskwatch",
+    timeout_s: float = 2.0,
+    ca_file: str | Path | None = None,
+) -> RedisSettings:
     """Settings for those who only have an address.
 
     Raises:
         ConfigError: one of them cannot be used.
     """
     try:
-        return RedisSettings(url=url, prefix=prefix, timeout_s=timeout_s)
+        authorities = Path(ca_file) if ca_file else None
+        return RedisSettings(url=url, prefix=prefix, timeout_s=timeout_s, ca_file=authorities)
     except ValidationError as error:  # its text may hold the address with its password
         fault = error.errors(include_url=False, include_input=False)[0]
         said = fault["msg"].removeprefix("Value error, ")

@@ -29,6 +29,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import redis
@@ -97,7 +98,7 @@ T = TypeVar("T")
 ALL_STREAMS: tuple[Stream, ...] = ("frames", "alerts", "compliance")
 PAUSE_S = (0.1, 2.0)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_WAITING_IS_NO_CURE = {"unauthorised", "forbidden", "unsupported", "not_redis"}
+_WAITING_IS_NO_CURE = {"unauthorised", "forbidden", "unsupported", "not_redis", "untrusted"}
 
 
 class _AnyConsumer:
@@ -118,6 +119,7 @@ class _AnyConsumer:
         stop_when_idle_s: float | None = None,
         prefix: str = "maskwatch",
         timeout_s: float = 2.0,
+        ca_file: str | Path | None = None,
     ) -> None:
         """Nothing is connected yet.
 
@@ -138,9 +140,11 @@ class _AnyConsumer:
             stop_when_idle_s: the iteration ends after so long without an event; None: never.
             prefix: ``redis.prefix`` of the worker.
             timeout_s: time after which Redis counts as gone.
+            ca_file: with ``rediss://``, certificates of the authorities that may have signed the
+                server's; None: those of the system.
 
         Raises:
-            ConfigError: the address, a name or a number cannot be used.
+            ConfigError: the address, the file, a name or a number cannot be used.
         """
         for what, word in (("group", group), ("name", name)):
             if not _NAME.fullmatch(word):
@@ -152,7 +156,7 @@ class _AnyConsumer:
             raise ConfigError(f"streams: some of {', '.join(ALL_STREAMS)} are wanted, in a list")
         if claim_idle_s < 1 or (max_age_s is not None and max_age_s <= 0):
             raise ConfigError("claim_idle_s must be at least 1, and max_age_s above 0")
-        self._settings = broker.settings_of(url, prefix, timeout_s)
+        self._settings = broker.settings_of(url, prefix, timeout_s, ca_file)
         self._client_name = f"maskwatch-{group}-{name}"
         self._idle_limit_s = stop_when_idle_s
         self._heard_s: float | None = None

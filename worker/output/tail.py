@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import IO, Any
 
 import redis
@@ -42,6 +43,7 @@ def follow(
     camera: str | None = None,
     stop: threading.Event | None = None,
     timeout_s: float = 2.0,
+    ca_file: str | Path | None = None,
 ) -> Iterator[Document]:
     """Yield the documents of all events from now on, of one camera or of all.
 
@@ -56,11 +58,13 @@ def follow(
         camera: only the events of this camera.
         stop: ends it, within ``timeout_s``.
         timeout_s: time after which Redis counts as gone.
+        ca_file: with ``rediss://``, certificates of the authorities that may have signed the
+            server's; None: those of the system.
 
     Raises:
-        ConfigError: the address cannot be used.
+        ConfigError: the address or the file cannot be used.
     """
-    settings = broker.settings_of(url, prefix, timeout_s)
+    settings = broker.settings_of(url, prefix, timeout_s, ca_file)
     stop = stop or threading.Event()
     with contextlib.closing(_Reader(settings, camera)) as reader:
         pause_s, reason = PAUSE_S[0], None
