@@ -74,7 +74,8 @@ def cheapest_threshold(
 ) -> float:
     """The threshold on ``masked_share`` that costs least on these faces.
 
-    Of a range of equally cheap thresholds the middle is taken, so that no single face decides.
+    Of a range of equally cheap thresholds the middle is taken, so that no single face decides. It
+    is never below one half: too few bare faces would have to vouch for guessing "masked".
 
     Args:
         shares: probabilities ``(N, classes)``.
@@ -85,7 +86,7 @@ def cheapest_threshold(
     share, masked = masked_share(shares)[known], labels[known] == 1
     if not known.any():
         return 0.5
-    grid = np.linspace(0.05, 0.95, 181)
+    grid = np.linspace(0.5, 0.95, 91)
     called = share[None, :] >= grid[:, None]
     costs = cost * (called & ~masked).sum(1) + (~called & masked).sum(1)
     return float(np.median(grid[costs == costs.min()]).round(3))

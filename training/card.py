@@ -19,7 +19,7 @@ DATA: dict[str, str] = {
     ),
     "faces-close-up": (
         "pictures with one near face (chandrikadeb7/Face-Mask-Detection; MIT; collected from the "
-        "web by its authors), labels by folder, boxes by CenterFace"
+        "web by its authors), labels by folder, boxes by a detector"
     ),
     "people-at-work": (
         "people on construction sites and in halls (the public safety-helmet set as re-published "

@@ -79,7 +79,7 @@ def prepare(
     ] = False,
     detector: Annotated[
         str, typer.Option(help="Finds the boxes that the worker will see; none leaves it out.")
-    ] = "centerface",
+    ] = "accurate",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; default is one a core.")
     ] = None,

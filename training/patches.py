@@ -20,7 +20,7 @@ LARGEST_PATCH_PX = 176
 
 SAME_FACE_IOU = 0.4
 DETECTOR_FACE_PX = (8, 24, 64)
-"""Sizes that the detector is set to: crowds, and faces as large as the picture."""
+"""Sizes that the detector is set to: crowds, then faces as large as the picture."""
 
 _OPEN: dict[tuple[str, int], Detector] = {}
 """Detectors of this process, by name and size."""
@@ -31,7 +31,7 @@ def detections(image: Image, detector: str | None, *, large: bool) -> list[Box]:
     if detector is None:
         return []
     boxes: list[Box] = []
-    for size in reversed(DETECTOR_FACE_PX[1:]) if large else DETECTOR_FACE_PX[:1]:
+    for size in reversed(DETECTOR_FACE_PX) if large else DETECTOR_FACE_PX[:1]:
         opened = _OPEN.get((detector, size))
         if opened is None:
             opened = _OPEN.setdefault((detector, size), open_detector(detector, min_face_px=size))

@@ -59,7 +59,7 @@ def prepare(
     sources: Sequence[Source],
     out: Path,
     *,
-    detector: str | None = "centerface",
+    detector: str | None = "accurate",
     workers: int | None = None,
     told: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Prepared:

@@ -92,6 +92,12 @@ def test_a_false_mask_costs_more() -> None:
     assert cheapest_threshold(shares, labels, cost=0.5) < 0.6
 
 
+def test_a_threshold_is_no_guess() -> None:
+    """Where masked faces have low shares and no bare face has any, it is one half at least."""
+    shares = np.array([[0.8, 0.2], [0.7, 0.3], [0.99, 0.01]])
+    assert cheapest_threshold(shares, np.array([1, 1, 0])) >= 0.5
+
+
 def test_the_third_class_is_left_aside() -> None:
     """A face that is half worn incorrectly is still with or without a mask."""
     assert masked_share(np.array([[0.1, 0.3, 0.6]])) == pytest.approx([0.75])
