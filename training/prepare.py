@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -213,7 +214,8 @@ def _parallel(
     if count == 1 or len(tasks) < 8:
         yield from map(work, tasks)
         return
-    with ProcessPoolExecutor(count, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    fresh = get_context("spawn")  # a fork would inherit locks that a detector's threads hold
+    with ProcessPoolExecutor(count, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         yield from pool.map(work, tasks, chunksize=8)
 
 

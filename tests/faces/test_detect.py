@@ -38,7 +38,7 @@ def test_real_portrait_is_found() -> None:
     """The default detector finds the one face of a portrait, at its place."""
     data = pytest.importorskip("skimage.data")
     image = np.ascontiguousarray(data.astronaut()[..., ::-1])
-    (face,) = open_detector("centerface", min_face_px=40).detect(image)
+    (face,) = open_detector("accurate", min_face_px=40).detect(image)
     x, y = (face.box.x1 + face.box.x2) / 2, (face.box.y1 + face.box.y2) / 2
     assert (x, y) == (pytest.approx(222, abs=25), pytest.approx(115, abs=30))
 

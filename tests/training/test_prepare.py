@@ -65,6 +65,19 @@ def test_the_detector_s_box_of_the_same_face_is_kept() -> None:
     assert same_face(box, []) is None
 
 
+@pytest.mark.parametrize("width", [60, 120, 480])
+def test_a_near_face_is_found_in_a_picture_of_any_size(tmp_path: Path, width: int) -> None:
+    """Also in a small picture that it fills, where only a fine look finds it."""
+    data = pytest.importorskip("skimage.data")
+    face = cv2.resize(data.astronaut()[10:210, 130:310, ::-1], (width, round(width / 0.9)))
+    (tmp_path / "data" / "without_mask").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "data" / "without_mask" / "one.png"), face)
+    done = prepare([read_source(tmp_path / "data")], tmp_path / "out", workers=1)
+    assert done.faces == {"without_mask": 1}
+    (record,) = load_faces(tmp_path / "out")
+    assert record.face_px == pytest.approx(0.5 * width, rel=0.25)
+
+
 def test_bad_pictures_are_skipped_by_reason(voc: Path, tmp_path: Path) -> None:
     """A picture that is no picture, one that is cut, one box of a pixel: all told, none fatal."""
     folder = tmp_path / "copy"
