@@ -85,8 +85,8 @@ def prepare(
     ] = None,
 ) -> None:
     """Cut the faces out of annotated pictures (section 3.1)."""
+    from training.prepare import UNLABELLED, prepare_report
     from training.prepare import prepare as cut_patches
-    from training.prepare import prepare_report
     from training.progress import progress
     from training.sources import read_source
     from worker.errors import ConfigError
@@ -106,6 +106,12 @@ def prepare(
         else:
             finder = None if detector == "none" else detector
             done = cut_patches(sources, out, detector=finder, workers=workers, told=told)
+    if done.skipped[UNLABELLED]:
+        typer.echo(
+            f"{done.skipped[UNLABELLED]} faces are left out, as nothing says whether they wear a "
+            "mask; if all of a folder are alike, prepare it with --name face=without_mask",
+            err=True,
+        )
     typer.echo(json.dumps({"faces": done.faces, "skipped": done.skipped}, indent=2))
 
 

@@ -29,6 +29,7 @@ from worker.records import CLASSES, Image
 SMALLEST_FACE_PX = 3.0
 
 PROBLEMS = "problems.csv"
+UNLABELLED = "face_without_label"
 REPORT_LABELS = (0, 1, -1)
 """Labels of the original report; the third class is skipped."""
 REPORT_RULE = CropRule(224, 0.0, square=False)
@@ -174,7 +175,7 @@ def _faces_of(detector: str | None, task: Task) -> Made:
         return [], [Problem(str(picture.path), "unusable_picture", str(error))]
     found = detections(image, detector, large=whole)
     made: list[tuple[Face, Image]] = []
-    problems: list[Problem] = []
+    problems = _unlabelled(picture)
     for face in picture.faces:
         if face.label is None:
             continue
@@ -203,7 +204,13 @@ def _report_crops(task: Task) -> Cropped:
         (face.label, cut(image, face.box, REPORT_RULE))
         for face in picture.faces
         if face.label is not None
-    ], []
+    ], _unlabelled(picture)
+
+
+def _unlabelled(picture: AnnotatedPicture) -> list[Problem]:
+    count = sum(face.name == "face" for face in picture.faces)
+    detail = "its name tells no class; give --name face=CLASS"
+    return [Problem(str(picture.path), UNLABELLED, detail)] * count
 
 
 def _parallel(

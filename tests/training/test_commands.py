@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,26 @@ def test_from_pictures_to_an_artifact(run: Any, voc: Path, tmp_path: Path) -> No
     three = told.read_evaluation()["sources"]["generated"]["three_classes"]
     assert matrix.tolist() == three["confusion"]
     assert set(artifact.test_pictures()) == {face.picture for face in test}
+
+
+@pytest.mark.parametrize("form", ["patches", "report"])
+def test_faces_of_no_class_are_told(run: Any, voc: Path, tmp_path: Path, form: str) -> None:
+    """A detector's labels say ``face``: left out and counted, or all of the class one names."""
+    folder = tmp_path / "found"
+    shutil.copytree(voc, folder)
+    for file in (folder / "annotations").iterdir():
+        file.write_text(re.sub("<name>.*?</name>", "<name>face</name>", file.read_text()))
+    options = ("--form", form, "--detector", "none", "--workers", 1)
+    sources = ("-d", folder) if form == "report" else ("-d", folder, "-d", voc)
+    code, out, err = run("prepare", *sources, "-o", tmp_path / "a", *options)
+    assert code == 0
+    assert json.loads(out)["skipped"] == {"face_without_label": 72}
+    assert "72 faces are left out" in err
+    assert "--name face=without_mask" in err
+    named = ("--name", "face=without_mask")
+    code, out, err = run("prepare", "-d", folder, "-o", tmp_path / "b", *options, *named)
+    assert (code, json.loads(out)["faces"]) == (0, {"without_mask": 72})
+    assert "left out" not in err
 
 
 def test_the_report_s_table(run: Any, prepared: Path, tmp_path: Path) -> None:
