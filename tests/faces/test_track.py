@@ -86,6 +86,28 @@ def test_held_tracks_do_not_age() -> None:
     assert numbers(followed, 10.0, face(10, 10)) == [1]
 
 
+def test_who_left_is_not_held() -> None:
+    """Two looks without a face, and the still view after them says nothing of it any more."""
+    followed = tracker(max_gap_s=1.0)
+    numbers(followed, 0.0, face(10, 10))
+    followed.follow([], 0.2, 0.2)
+    assert [track.number for track in followed.hold(0.4)] == [1]  # one look may miss a face
+    followed.follow([], 0.6, 0.6)
+    assert followed.hold(0.8) == []
+    assert followed.hold(4.0) == []
+    _, ended = followed.follow([], 5.0, 5.0)
+    assert [track.number for track in ended] == [1]
+
+
+def test_who_stays_is_held_while_another_leaves() -> None:
+    """Each face by itself."""
+    followed = tracker()
+    numbers(followed, 0.0, face(10, 10), face(200, 10))
+    for n in range(1, 3):
+        numbers(followed, n / 5, face(10, 10))
+    assert [track.number for track in followed.hold(1.0)] == [1]
+
+
 def test_iou_of_known_boxes() -> None:
     """Half an overlap is a third; none is 0; the same box is 1."""
     a = np.array([[0.0, 0, 10, 10]])

@@ -16,6 +16,9 @@ NEAR_SIZES = 1.0
 SIZE_RATIO = 0.6
 """Between two frames a face keeps at least this share of its size."""
 
+HELD_MISSES = 1
+"""Looks in a row that may miss a face before a still view no longer vouches for it."""
+
 VELOCITY_MEMORY = 0.5
 """Weight of the newest displacement in the running velocity."""
 
@@ -31,6 +34,7 @@ class _Path:
     started_at: float
     seen_s: float
     velocity: tuple[float, float] = (0.0, 0.0)
+    missed: int = 0
 
     def predicted(self, now_s: float) -> Box:
         """Where the face would be now at its present speed."""
@@ -50,6 +54,7 @@ class _Path:
         )
         self.box, self.score, self.seen_s = detection.box, detection.score, now_s
         self.hits += 1
+        self.missed = 0
 
 
 class Tracker:
@@ -94,6 +99,8 @@ class Tracker:
             ended with it, confirmed or not.
         """
         assigned = self._assigned(detections, now_s)
+        for path in self._paths:
+            path.missed += 1
         seen: list[Track] = []
         for index, detection in enumerate(detections):
             path = assigned.get(index)
@@ -108,9 +115,12 @@ class Tracker:
         return seen, self._ended(now_s)
 
     def hold(self, now_s: float) -> list[Track]:
-        """The tracks of a frame in which nothing moved: those last seen stay where they are."""
-        last = max((path.seen_s for path in self._paths), default=now_s)
-        held = [path for path in self._paths if path.seen_s == last]
+        """The tracks of a frame in which nothing moved: who was there stays where they are.
+
+        A face that only the last look missed counts as there; one that was missed twice has gone,
+        and its track ends with a look that is later by ``max_gap_s``.
+        """
+        held = [path for path in self._paths if path.missed <= HELD_MISSES]
         for path in held:
             path.seen_s = now_s
             path.velocity = (0.0, 0.0)
