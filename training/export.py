@@ -22,7 +22,7 @@ from worker.inference.artifact import (
     WEIGHTS,
     Artifact,
     Calibration,
-    Manifest,
+    manifest_of,
     save,
 )
 from worker.inference.engine import OnnxEngine
@@ -50,9 +50,8 @@ def export(run: Run, out: Path, *, name: str, version: str) -> Artifact:
     evaluation = run.read_evaluation()
     calibration = Calibration.model_validate(evaluation["calibration"])
     model = run.model(calibration)
-    manifest = Manifest.model_validate(
+    manifest = manifest_of(
         {
-            "schema": "maskwatch.artifact/1",
             "kind": "classifier",
             "name": name,
             "version": version,

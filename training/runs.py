@@ -12,6 +12,7 @@ evaluation.json         what evaluate found; export asks for it (evaluation.md: 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import platform
 import shutil
@@ -123,6 +124,41 @@ class RunFolder:
             beside.unlink(missing_ok=True)
             raise WorkError(f"{self.weights} cannot be written ({error}); free space") from error
 
+    def write_evaluation(self, figures: dict[str, Any]) -> None:
+        """Write the figures, with the digest of the weights that they are of.
+
+        Raises:
+            WorkError: the disk does not take it.
+        """
+        self.write_json(EVALUATION, {**figures, "weights": self._digest()})
+
+    def read_evaluation(self, command: str = "evaluate") -> dict[str, Any]:
+        """The figures, of the weights that are there now.
+
+        Args:
+            command: of the trainer, that makes them.
+
+        Raises:
+            ConfigError: there are none, or they are of other weights.
+        """
+        remedy = f"run maskwatch-train {command} {self.path} first"
+        try:
+            figures: dict[str, Any] = json.loads(self.evaluation.read_text("utf-8"))
+        except (OSError, ValueError):
+            raise ConfigError(f"the run {self.path} was not evaluated; {remedy}") from None
+        if figures.pop("weights", None) != self._digest():
+            raise ConfigError(
+                f"the run {self.path} went on after it was evaluated, or its weights are others; "
+                f"{remedy}"
+            )
+        return figures
+
+    def _digest(self) -> str | None:
+        try:
+            return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        except OSError:
+            return None
+
     def write_json(self, name: str, content: Any) -> None:
         """Write a document, whole or not at all.
 
@@ -169,19 +205,8 @@ class Run:
         return Probabilities(network, made.normalisation, calibration or Calibration()).eval()
 
     def read_evaluation(self) -> dict[str, Any]:
-        """The figures of ``evaluate``.
-
-        Raises:
-            ConfigError: it was not evaluated.
-        """
-        try:
-            figures: dict[str, Any] = json.loads(self.folder.evaluation.read_text("utf-8"))
-        except (OSError, ValueError):
-            raise ConfigError(
-                f"the run {self.folder.path} was not evaluated; run maskwatch-train evaluate "
-                f"{self.folder.path} first"
-            ) from None
-        return figures
+        """The figures of ``evaluate``; see ``RunFolder.read_evaluation``."""
+        return self.folder.read_evaluation()
 
 
 def start_run(

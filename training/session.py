@@ -24,7 +24,7 @@ from training.fit import Trainer, new_model
 from training.folds import pooled
 from training.recipe import Recipe
 from training.recipe import recipe as checked
-from training.runs import EVALUATION, Epoch, Run, RunRecord, load_run, start_run
+from training.runs import Epoch, Run, RunRecord, load_run, start_run
 from training.teachers import teachers_of
 from worker.errors import ConfigError, WorkError
 from worker.records import CLASSES
@@ -171,7 +171,7 @@ def evaluate(path: Path, *, notes: Sequence[str] = (), folds: Path | None = None
             raise ConfigError(
                 f"{folds} cannot be read ({error}); evaluate the folds first"
             ) from None
-    run.folder.write_json(EVALUATION, document)
+    run.folder.write_evaluation(document)
     with writing(run.folder.path):
         (run.folder.path / "evaluation.md").write_text(findings(document), encoding="utf-8")
         _draw(run, found)

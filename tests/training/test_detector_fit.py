@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,12 +15,15 @@ from safetensors.torch import load_file, save_file
 
 from training.detector import session
 from training.detector.centerface import centerface_path
-from training.detector.data import parse_folder, read_source
+from training.detector.data import Pictures, parse_folder, read_source
 from training.detector.fit import Fit, Step, mean_network, read_network
+from training.detector.measure import outcomes
 from training.detector.presets import PRESETS, detector_preset
 from training.detector.recipe import DetectorRecipe, detector_recipe
 from training.runs import RunFolder
+from training.split import part_of
 from worker.errors import ConfigError, WorkError
+from worker.evaluation.voc import AnnotationName
 from worker.faces.detect import open_detector
 from worker.inference.center_point import CenterPoint
 
@@ -47,15 +52,18 @@ def fit(
     out: Path,
     recipe: DetectorRecipe = RECIPE,
     *,
+    also: Path | None = None,
+    names: dict[str, AnnotationName] | None = None,
     resume: bool = False,
     teacher: Path | None = None,
 ) -> None:
     session.fit(
         recipe,
-        [str(data)],
+        [str(data), *([str(also)] if also else [])],
         out,
         start=[str(centerface_path())],
         teacher=teacher,
+        names=names or {},
         resume=resume,
         threads=1,
         validate_every=100,
@@ -115,6 +123,101 @@ def test_run_folder_is_not_overwritten_by_accident(data: Path, tmp_path: Path) -
     fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 2}), resume=True)
     rows = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert rows["recipe"]["steps"] == 2
+    with pytest.raises(ConfigError, match="has done 2 steps already"):
+        fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 1}), resume=True)
+
+
+def test_run_that_went_on_is_not_exported_with_old_figures(data: Path, tmp_path: Path) -> None:
+    """Threshold and card belong to the weights that were measured."""
+    run = tmp_path / "run"
+    fit(data, run, RECIPE.model_copy(update={"steps": 1}))
+    session.evaluate(run, [f"{data}=12"], [], lambda _done, _all: None)
+    fit(data, run, RECIPE.model_copy(update={"steps": 2}), resume=True)
+    with pytest.raises(ConfigError, match="went on after it was evaluated"):
+        session.export(run, tmp_path / "out", name="mine", version="1.0")
+
+
+def test_mistake_at_the_start_leaves_no_run_folder(data: Path, tmp_path: Path) -> None:
+    """So that the corrected command works; here, what was made narrow has to learn everywhere."""
+    slim = RECIPE.model_copy(update={"network": "center-point-slim"})
+    with pytest.raises(ConfigError, match="set frozen_stages=0"):
+        fit(data, tmp_path / "run", slim)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(WorkError, match="cannot be written"):
+        fit(data, tmp_path / "file" / "run", RECIPE)
+
+
+def test_unreadable_pictures_are_left_out_of_figures(data: Path, tmp_path: Path) -> None:
+    """One that is cut short costs nothing but itself; a run does not end at its validation."""
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    held = [p for p in sorted((folder / "images").iterdir()) if part_of(p.stem) == "validation"]
+    held[0].write_bytes(held[0].read_bytes()[:60])
+    fit(folder, tmp_path / "run")
+    source = read_source(folder, 1, "validation")
+    assert len(outcomes(open_detector("fast", min_face_px=12), source.samples)) == len(held) - 1
+    for path in held:
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(ConfigError, match=f"not one of {len(held)} pictures can be read"):
+        outcomes(open_detector("fast", min_face_px=12), source.samples)
+
+
+def test_names_of_boxes_are_explained_or_refused(data: Path, tmp_path: Path) -> None:
+    """A folder of heads is no folder without faces."""
+    folder = tmp_path / "heads"
+    shutil.copytree(data, folder)
+    for file in (folder / "annotations").iterdir():
+        file.write_text(re.sub("<name>.*?</name>", "<name>head</name>", file.read_text()))
+    with pytest.raises(ConfigError, match=r"has no face: .*head \(.*--name head=MEANING"):
+        fit(folder, tmp_path / "run")
+    source = read_source(folder, 1, "train", {"head": "face"})
+    assert source.faces == read_source(data, 1, "train").faces > 0
+
+
+def test_two_of_one_name_are_refused(data: Path, tmp_path: Path) -> None:
+    """Figures go by names, so one would be lost."""
+    shutil.copytree(data, tmp_path / "other" / data.name)
+    with pytest.raises(ConfigError, match=f"two folders are named {data.name}"):
+        fit(data, tmp_path / "run", also=tmp_path / "other" / data.name)
+    fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 1}))
+    with pytest.raises(ConfigError, match="two detectors are named"):
+        session.evaluate(
+            tmp_path / "run", [f"{data}=12"], ["fast", "fast"], lambda _done, _all: None
+        )
+    for wrong in (str(data), f"{data}=0.4", f"{data}=9000"):
+        with pytest.raises(ConfigError, match="write FOLDER=PX"):
+            session.evaluate(tmp_path / "run", [wrong], [], lambda _done, _all: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "sentence"),
+    [
+        ("Hall", "1.0", "name 'Hall': write small letters"),
+        ("hall", "v1", "version 'v1': write num"),
+    ],
+)
+def test_names_that_no_artifact_has_are_refused(
+    data: Path, tmp_path: Path, name: str, version: str, sentence: str
+) -> None:
+    """In a sentence."""
+    fit(data, tmp_path / "run", RECIPE.model_copy(update={"steps": 1}))
+    session.evaluate(tmp_path / "run", [f"{data}=12"], [], lambda _done, _all: None)
+    with pytest.raises(ConfigError, match=sentence):
+        session.export(tmp_path / "run", tmp_path / "out", name=name, version=version)
+
+
+def test_pictures_in_memory_are_bounded(data: Path) -> None:
+    """By bytes; the one that was used longest ago goes, and can be read again."""
+    first, second = sorted((data / "images").iterdir())[:2]
+    size_mb = cv2.imread(str(first)).nbytes / 2**20
+    pictures = Pictures(0)
+    assert np.array_equal(pictures.read(first), pictures.read(first))
+    kept = pictures.read(second)
+    assert pictures.read(second) is kept
+    assert pictures.read(first) is not kept
+    roomy = Pictures(int(4 * size_mb) + 1)
+    assert roomy.read(first) is (roomy.read(second), roomy.read(first))[1]
 
 
 def test_loss_that_is_no_number_stops(data: Path, tmp_path: Path) -> None:
@@ -197,13 +300,6 @@ def test_presets_begin_from_what_is_shipped() -> None:
         detector_preset("best")
 
 
-def test_frozen_stages_are_refused_for_a_network_made_narrow(data: Path, tmp_path: Path) -> None:
-    """What was just made narrow has to learn everywhere."""
-    slim = RECIPE.model_copy(update={"network": "center-point-slim"})
-    with pytest.raises(ConfigError, match="set frozen_stages=0"):
-        fit(data, tmp_path / "run", slim)
-
-
 def test_wrong_recipe_names_its_key() -> None:
     """A crop that the network cannot halve is refused by name."""
     with pytest.raises(ConfigError, match="crop_px"):
@@ -212,5 +308,5 @@ def test_wrong_recipe_names_its_key() -> None:
 
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     """An empty folder is a sentence, not a division by nothing."""
-    with pytest.raises(ConfigError, match="holds no picture of the train part"):
+    with pytest.raises(ConfigError, match="holds no picture that can be used"):
         read_source(tmp_path, 1, "train")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from training.detector.centerface import centerface_path
 from training.detector.data import read_source
 from training.detector.label import agreement, label_folder
 from training.detector.teachers import open_teacher
@@ -52,6 +53,35 @@ def test_labelled_folder_can_be_learned_from(tmp_path: Path) -> None:
     assert source.samples[0].faces.tolist() == [[4.5, 4, 24.5, 24]]
     assert source.samples[0].ignored.tolist() == [[30, 4, 50, 24]]
     assert label_folder(pictures, tmp_path / "none", (one, Says())).pictures == 0
+
+
+def test_pictures_and_corrections_are_left_alone(tmp_path: Path) -> None:
+    """Links never take the place of the pictures; an annotation that is there stays as it is."""
+    hall = tmp_path / "hall"
+    (hall / "images").mkdir(parents=True)
+    cv2.imwrite(str(hall / "images" / "a.png"), np.zeros((40, 60, 3), np.uint8))
+    two = (Says(Box(4, 4, 24, 24)), Says(Box(5, 4, 25, 24)))
+    with pytest.raises(ConfigError, match="links would take the place"):
+        label_folder(hall / "images", hall, two)
+    assert not (hall / "images" / "a.png").is_symlink()
+
+    out = tmp_path / "out"
+    (out / "images").mkdir(parents=True)
+    (out / "images" / "a.png").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match="a picture of its own"):
+        label_folder(hall / "images", out, two)
+    (out / "images" / "a.png").unlink()
+    assert label_folder(hall / "images", out, two).pictures == 1
+    (out / "annotations" / "a.xml").write_text("corrected")
+    done = label_folder(hall / "images", out, two)
+    assert (done.pictures, done.kept) == (0, 1)
+    assert (out / "annotations" / "a.xml").read_text() == "corrected"
+
+
+def test_another_network_is_no_yunet() -> None:
+    """It is refused before the first picture."""
+    with pytest.raises(ConfigError, match="is no YuNet that OpenCV reads"):
+        open_teacher(str(centerface_path()), 12)
 
 
 def test_teacher_that_is_not_there_is_named(tmp_path: Path) -> None:

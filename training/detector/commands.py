@@ -23,6 +23,11 @@ Weighted = Annotated[
     ),
 ]
 
+NameOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="What a name of boxes means, for example head=face."),
+]
+
 
 def fit_detector(
     data: Weighted,
@@ -49,6 +54,7 @@ def fit_detector(
         list[str] | None,
         typer.Option("--set", help="Change one value of the recipe, for example steps=500."),
     ] = None,
+    name: NameOption = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     validate_every: Annotated[int, typer.Option(min=1, help="Steps between validations.")] = 500,
@@ -56,6 +62,7 @@ def fit_detector(
     """Tune a face detector on annotated pictures; a kill loses minutes, --resume goes on."""
     from training.detector import session
     from training.detector.presets import detector_preset
+    from worker.evaluation.voc import parse_names
 
     pairs = [text.partition("=") for text in change or []]
     if wrong := [key for key, equals, _ in pairs if not equals]:
@@ -69,6 +76,7 @@ def fit_detector(
             out,
             start=start or [str(chosen.start_path)],
             teacher=teacher or chosen.teacher_path,
+            names=parse_names(name or []),
             resume=resume,
             threads=threads,
             validate_every=validate_every,
@@ -100,13 +108,17 @@ def evaluate_detector(
             "keeps it.",
         ),
     ] = 12,
+    name: NameOption = None,
 ) -> None:
     """Measure a detector on pictures that training never saw, by face size, with its cost."""
     from training.detector import session
+    from worker.evaluation.voc import parse_names
 
     names = [name for name in beside or ["centerface"] if name != "none"]
     with progress("folders") as told:
-        document = session.evaluate(run, data, names, told, smallest_px=smallest_px)
+        document = session.evaluate(
+            run, data, names, told, names=parse_names(name or []), smallest_px=smallest_px
+        )
     document.pop("test_pictures")
     typer.echo(json.dumps(document, indent=2))
 
@@ -137,13 +149,27 @@ def label(
     from training.detector.label import label_folder
     from training.detector.teachers import open_teacher
 
-    if len(teacher) != 2:
-        raise ConfigError(f"--teacher was given {len(teacher)} times; name two different ones")
+    if len(teacher) != 2 or len(set(teacher)) != 2:
+        raise ConfigError(f"--teacher {', '.join(teacher)}: name two different ones")
     first, second = (open_teacher(name, min_face_px) for name in teacher)
     with progress("pictures") as told:
         done = label_folder(pictures, out, (first, second), told)
     for sentence in done.skipped:
         typer.echo(sentence, err=True)
+    if done.kept:
+        typer.echo(
+            f"{done.kept} pictures have annotations already, which are left as they are; remove "
+            "those that are to be made anew",
+            err=True,
+        )
     typer.echo(
-        json.dumps({"pictures": done.pictures, "faces": done.faces, "ignored": done.ignored})
+        json.dumps(
+            {
+                "pictures": done.pictures,
+                "faces": done.faces,
+                "ignored": done.ignored,
+                "kept": done.kept,
+                "skipped": len(done.skipped),
+            }
+        )
     )

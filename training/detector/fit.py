@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +30,19 @@ from training.checkpoint import (
 )
 from training.detector.centerface import load_centerface
 from training.detector.crops import Shot, draw_shot
-from training.detector.data import Source
+from training.detector.data import Pictures, Source
 from training.detector.distil import Teacher, disagreement, see
 from training.detector.loss import losses, make_targets
 from training.detector.narrow import narrowed
 from training.detector.recipe import DetectorRecipe
 from training.runs import RunFolder
 from worker.errors import BadDataError, ConfigError, WorkError
-from worker.evaluation.pictures import read_picture
 from worker.inference.artifact import CENTER_POINT
 from worker.inference.center_point import SHAPES, CenterPoint, Features, Maps
 from worker.records import Image
 
 log = logging.getLogger(__name__)
 
-PICTURES_IN_MEMORY = 8_192
 MAX_GRADIENT = 10.0
 NARROW_CROPS = 96
 """Crops that a narrow network is fitted on before its first step."""
@@ -100,7 +97,7 @@ class Fit:
         self.folder, self.recipe, self.sources = folder, recipe, sources
         weights = np.array([source.weight for source in sources])
         self._shares = weights / weights.sum()
-        self._picture = lru_cache(PICTURES_IN_MEMORY)(read_picture)
+        self._pictures = Pictures()
         self._teacher = (
             Teacher(read_network(teacher), recipe.batch, recipe.crop_px) if teacher else None
         )
@@ -160,7 +157,7 @@ class Fit:
             samples = self.sources[int(rng.choice(len(self.sources), p=self._shares))].samples
             sample = samples[int(rng.integers(len(samples)))]
             try:
-                picture = self._picture(sample.path)
+                picture = self._pictures.read(sample.path)
             except BadDataError as error:
                 tries += 1
                 if tries > 10 * self.recipe.batch:

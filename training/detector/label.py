@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from worker.errors import BadDataError
+from training.disk import writing
+from worker.errors import BadDataError, ConfigError
 from worker.evaluation.measures import overlaps
 from worker.evaluation.pictures import list_pictures, read_picture
 from worker.faces.detect import Detector
@@ -24,11 +25,20 @@ AGREE_IOU = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What came of a folder: numbers of pictures and boxes, and what could not be read."""
+    """What came of a folder.
+
+    Attributes:
+        pictures: that were annotated.
+        faces: boxes in them on which both agree.
+        ignored: boxes in them that only one saw.
+        kept: pictures that had an annotation already, which was left as it is.
+        skipped: a sentence for each that could not be read.
+    """
 
     pictures: int
     faces: int
     ignored: int
+    kept: int
     skipped: tuple[str, ...]
 
 
@@ -41,20 +51,34 @@ def label_folder(
     """Write ``out/images`` (links) and ``out/annotations`` for a folder of pictures.
 
     Pictures in which the two agree on nothing are left out: they may show what both missed.
+    Annotations that are there already, which somebody may have corrected, are left alone.
 
     Args:
         pictures: a flat folder.
         out: a folder that ``fit-detector`` takes.
         teachers: the detectors; each at its own threshold.
         progress: called after each picture.
+
+    Raises:
+        ConfigError: ``out/images`` is the folder of the pictures itself, or holds other pictures.
+        WorkError: the disk does not take it.
     """
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    (out / "annotations").mkdir(exist_ok=True)
+    if (out / "images").resolve() == pictures.resolve():
+        raise ConfigError(
+            f"--out {out}: links would take the place of {pictures}; name a new folder"
+        )
     paths = list_pictures(pictures)
+    with writing(out):
+        (out / "images").mkdir(parents=True, exist_ok=True)
+        (out / "annotations").mkdir(exist_ok=True)
     skipped: list[str] = []
-    kept = faces = ignored = 0
+    labelled = kept = faces = ignored = 0
     for number, path in enumerate(paths, start=1):
         progress(number, len(paths))
+        annotation = out / "annotations" / f"{path.stem}.xml"
+        if annotation.exists():
+            kept += 1
+            continue
         try:
             image = read_picture(path)
         except BadDataError as error:
@@ -62,11 +86,11 @@ def label_folder(
             continue
         agreed, doubtful = agreement(*(teacher.detect(image) for teacher in teachers))
         if agreed:
-            _link(path, out / "images" / path.name)
-            text = _annotation(path.name, agreed, doubtful)
-            (out / "annotations" / f"{path.stem}.xml").write_bytes(text)
-            kept, faces, ignored = kept + 1, faces + len(agreed), ignored + len(doubtful)
-    return Labelled(kept, faces, ignored, tuple(skipped))
+            with writing(out):
+                _link(path, out / "images" / path.name)
+                annotation.write_bytes(_annotation(path.name, agreed, doubtful))
+            labelled, faces, ignored = labelled + 1, faces + len(agreed), ignored + len(doubtful)
+    return Labelled(labelled, faces, ignored, kept, tuple(skipped))
 
 
 def agreement(
@@ -104,5 +128,7 @@ def _annotation(name: str, faces: Sequence[Box], ignored: Sequence[Box]) -> byte
 
 def _link(path: Path, link: Path) -> None:
     """Refer to the picture; a copy would cost the disk twice."""
+    if link.exists() and not link.is_symlink():
+        raise ConfigError(f"{link} is a picture of its own; name a new folder by --out")
     link.unlink(missing_ok=True)
     link.symlink_to(path.resolve())

@@ -6,6 +6,7 @@ in an ignored region counts neither way.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.detector.data import Floats, Sample, Source
+from worker.errors import BadDataError, ConfigError
 from worker.evaluation.measures import (
     IGNORED,
     UNMATCHED,
@@ -28,6 +30,8 @@ from worker.evaluation.measures import (
 )
 from worker.evaluation.pictures import read_picture
 from worker.faces.detect import Detector
+
+log = logging.getLogger(__name__)
 
 MIN_IOU = 0.4
 LOWEST_SCORE = 0.05
@@ -85,8 +89,20 @@ class Outcome:
 
 
 def outcomes(detector: Detector, samples: Sequence[Sample]) -> list[Outcome]:
-    """Run a detector over annotated pictures."""
-    return [_outcome(detector, sample) for sample in samples]
+    """Run a detector over annotated pictures; one that cannot be read is logged, left out.
+
+    Raises:
+        ConfigError: none of them can be read.
+    """
+    found: list[Outcome] = []
+    for sample in samples:
+        try:
+            found.append(_outcome(detector, sample))
+        except BadDataError as error:
+            log.warning("%s; it is left out", error)
+    if not found:
+        raise ConfigError(f"not one of {len(samples)} pictures can be read; see the log, add some")
+    return found
 
 
 def figures(found: Sequence[Outcome], threshold: float, repeats: int = REPEATS) -> dict[str, Any]:

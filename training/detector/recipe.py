@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worker.errors import ConfigError
+from worker.evaluation.voc import AnnotationName
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -50,6 +51,7 @@ class DetectorRun(BaseModel):
         start: the files of weights whose mean was begun with, and each one's part in it.
         teacher: the file of weights that it learned to agree with.
         data: folders and their weights.
+        names: what further names of boxes mean.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +60,7 @@ class DetectorRun(BaseModel):
     start: dict[str, float]
     teacher: str | None = None
     data: dict[str, float]
+    names: dict[str, AnnotationName] = {}
 
     def goes_on_with(self, other: DetectorRun) -> bool:
         """Whether the other is the same run; it may be longer or shorter."""

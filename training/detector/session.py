@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,11 +28,21 @@ from training.detector.measure import (
 )
 from training.detector.recipe import DetectorRecipe, DetectorRun
 from training.detector.teachers import open_teacher
+from training.disk import writing
 from training.progress import Told
 from training.runs import RunFolder
 from worker.errors import ConfigError
+from worker.evaluation.voc import AnnotationName
 from worker.faces.detect import Detector
-from worker.inference.artifact import CARD, ONNX, TEST_PICTURES, WEIGHTS, Artifact, Manifest, save
+from worker.inference.artifact import (
+    CARD,
+    ONNX,
+    TEST_PICTURES,
+    WEIGHTS,
+    Artifact,
+    manifest_of,
+    save,
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +50,9 @@ RECIPE = "recipe.json"
 STEPS = "log.csv"
 VALIDATION = "validation.csv"
 CURVES = "curves.png"
+
+SMALLEST_FACE_PX, LARGEST_FACE_PX = 6, 512
+"""Sizes that a detector may be asked to look for."""
 
 
 def fit(
@@ -49,6 +62,7 @@ def fit(
     *,
     start: Sequence[str],
     teacher: Path | None,
+    names: Mapping[str, AnnotationName],
     resume: bool,
     threads: int,
     validate_every: int,
@@ -62,6 +76,7 @@ def fit(
         out: the run folder.
         start: ``FILE=PART`` each, see ``parse_start``.
         teacher: weights of a network to agree with besides.
+        names: meaning of further names of boxes.
         resume: go on with the run that is there.
         threads: of torch.
         validate_every: steps between validations.
@@ -70,25 +85,35 @@ def fit(
     Returns:
         Average precision on validation at the end, by source; false detections a picture where
         a source shows no faces.
+
+    Raises:
+        ConfigError: the data, the weights or the run folder cannot be used; a folder that was
+            not there before is not made.
+        WorkError: the disk does not take it, or the loss is not a number.
     """
     torch.set_num_threads(threads)
     cv2.setNumThreads(1)
-    folders = [parse_folder(text) for text in data]
+    folders = _folders(data)
     begun = dict(parse_start(text) for text in start)
-    weights = {str(folder.resolve()): weight for folder, weight in folders}
-    folder = _run_folder(
-        out,
-        DetectorRun(
-            recipe=recipe,
-            start={_short(p): part for p, part in begun.items()},
-            teacher=_short(teacher) if teacher else None,
-            data=weights,
-        ),
-        resume,
+    record = DetectorRun(
+        recipe=recipe,
+        start={_short(p): part for p, part in begun.items()},
+        teacher=_short(teacher) if teacher else None,
+        data={str(folder.resolve()): weight for folder, weight in folders},
+        names=dict(names),
     )
-    learned_from = [read_source(path, w, "train") for path, w in folders]
+    _demand_new_or_same(out, record, resume)
+    learned_from = [read_source(path, w, "train", names) for path, w in folders]
+    held_out = [read_source(path, w, "validation", names) for path, w in folders]
+    folder = RunFolder(out)
     run = Fit(folder, recipe, learned_from, begun, teacher)
-    held_out = [read_source(path, weight, "validation") for path, weight in folders]
+    if run.step > recipe.steps:
+        raise ConfigError(
+            f"the run in {out} has done {run.step} steps already; ask for more by --set steps="
+        )
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    folder.write_json(RECIPE, record.model_dump(mode="json"))
     found: dict[str, float] = {}
 
     def after_step(step: Step) -> None:
@@ -116,6 +141,7 @@ def evaluate(
     beside: Sequence[str],
     told: Told,
     *,
+    names: Mapping[str, AnnotationName] | None = None,
     smallest_px: float = SMALLEST_PX,
 ) -> dict[str, Any]:
     """Measure a run on the test part, beside other detectors; written into the run folder.
@@ -127,24 +153,32 @@ def evaluate(
         data: ``FOLDER=MIN_FACE_PX`` each: the smallest face to look for in these pictures.
         beside: detectors to compare with, see ``open_teacher``.
         told: of the progress in folders.
+        names: meaning of further names of boxes.
         smallest_px: size to which the smallest face wanted is scaled for the run's detector.
 
     Raises:
-        ConfigError: no such run, folder or detector.
+        ConfigError: no such run, folder or detector, or two of one name.
     """
     cv2.setNumThreads(1)
     network = read_network(RunFolder(run).weights)
-    folders = [parse_folder(text) for text in data]
+    folders = _folders(data)
+    for text, (_, px) in zip(data, folders, strict=True):
+        if not (text.rpartition("=")[1] and SMALLEST_FACE_PX <= px <= LARGEST_FACE_PX):
+            raise ConfigError(
+                f"--data {text}: write FOLDER=PX, the smallest face to look for, "
+                f"{SMALLEST_FACE_PX} to {LARGEST_FACE_PX} px"
+            )
 
     def opened(min_face_px: float) -> list[Detector]:
         others = [open_teacher(name, round(min_face_px)) for name in beside]
         ours = as_detector(network, round(min_face_px), smallest_px=smallest_px)
+        _demand_distinct("detector", [ours.name, *(other.name for other in others)])
         return [ours, *others]
 
     known = [
         o
         for path, px in folders
-        for o in outcomes(opened(px)[0], read_source(path, 1, "validation").samples)
+        for o in outcomes(opened(px)[0], read_source(path, 1, "validation", names).samples)
     ]
     threshold = choose_threshold(known)
     document: dict[str, Any] = {
@@ -155,7 +189,7 @@ def evaluate(
         "test_pictures": [],
     }
     for number, (path, px) in enumerate(folders, start=1):
-        source = read_source(path, 1, "test")
+        source = read_source(path, 1, "test", names)
         document["test_pictures"] += [sample.path.stem for sample in source.samples]
         rows: dict[str, Any] = {}
         for detector in opened(px):
@@ -172,7 +206,7 @@ def evaluate(
         }
         told(number, len(folders))
     document["cost_ms"] = cost_ms(opened(SMALLEST_PX))
-    RunFolder(run).write_json("evaluation.json", document)
+    RunFolder(run).write_evaluation(document)
     return document
 
 
@@ -185,16 +219,15 @@ def export(run: Path, out: Path, *, name: str, version: str) -> Artifact:
     """
     folder = RunFolder(run)
     network = read_network(folder.weights)
+    evaluation = folder.read_evaluation("evaluate-detector")
     try:
-        evaluation = json.loads(folder.evaluation.read_text(encoding="utf-8"))
         record = DetectorRun.model_validate_json((run / RECIPE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"the run {run} was not evaluated; run maskwatch-train evaluate-detector {run} first"
+            f"{run / RECIPE} is no detector's recipe; name a run folder of fit-detector"
         ) from error
-    manifest = Manifest.model_validate(
+    manifest = manifest_of(
         {
-            "schema": "maskwatch.artifact/1",
             "kind": "detector",
             "name": name,
             "version": version,
@@ -224,8 +257,24 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     return [rows[number] for number in sorted(rows)]
 
 
-def _run_folder(path: Path, run: DetectorRun, resume: bool) -> RunFolder:
-    """The folder of a run, new or to go on with.
+def _folders(data: Sequence[str]) -> list[tuple[Path, float]]:
+    """The folders of the command line and their numbers; figures go by the folders' names."""
+    folders = [parse_folder(text) for text in data]
+    _demand_distinct("folder", [path.name for path, _ in folders])
+    return folders
+
+
+def _demand_distinct(what: str, names: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            f"two {what}s are named {twice[0]}, and figures go by names; rename one, or measure "
+            "them one after the other"
+        )
+
+
+def _demand_new_or_same(path: Path, run: DetectorRun, resume: bool) -> None:
+    """A run's folder is new, or is gone on with.
 
     Raises:
         ConfigError: it exists and is not to be resumed, or was begun in another way.
@@ -245,10 +294,6 @@ def _run_folder(path: Path, run: DetectorRun, resume: bool) -> RunFolder:
                 f"the run in {path} was begun with another recipe, start or data; resume it with "
                 "the same options (steps may differ), or name another folder"
             )
-    path.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(path)
-    folder.write_json(RECIPE, run.model_dump(mode="json"))
-    return folder
 
 
 def _short(path: Path) -> str:
@@ -258,7 +303,7 @@ def _short(path: Path) -> str:
 
 def _append(path: Path, row: Mapping[str, float]) -> None:
     new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as stream:
+    with writing(path), path.open("a", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(row))
         if new:
             writer.writeheader()

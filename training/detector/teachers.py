@@ -37,8 +37,12 @@ class YuNet:
             self._network = cv2.FaceDetectorYN.create(
                 str(path), "", (320, 320), LOWEST_SCORE, MAX_IOU, MAX_FACES
             )
+            self.detect(np.zeros((64, 64, 3), np.uint8))  # another network is only refused here
         except cv2.error as error:
-            raise ConfigError(f"{path} is no YuNet that OpenCV reads") from error
+            raise ConfigError(
+                f"{path} is no YuNet that OpenCV reads; name a YuNet ONNX file, or a detector by "
+                "its name or folder"
+            ) from error
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """See ``Detector.detect``."""

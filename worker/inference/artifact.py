@@ -24,7 +24,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from worker.errors import ModelError
+from worker.errors import ConfigError, ModelError
 from worker.inference.align import CropRule
 from worker.records import ClassName
 
@@ -82,6 +82,20 @@ class Manifest(BaseModel):
     measured: dict[str, Any] = Field(default_factory=dict, description="Figures of the card.")
     files: dict[FileName, str] = Field(default_factory=dict, description="sha256 by file name.")
     digest: str = ""
+
+
+def manifest_of(values: dict[str, Any]) -> Manifest:
+    """A manifest for a model with a name and a version of the user's.
+
+    Raises:
+        ConfigError: one of the two cannot be used.
+    """
+    try:
+        return Manifest.model_validate({"schema": SCHEMA, **values})
+    except ValidationError as error:
+        key = str(error.errors(include_url=False, include_input=False)[0]["loc"][0])
+        write = {"name": "small letters, digits, dots and -", "version": "numbers, such as 1.0"}
+        raise ConfigError(f"{key} {values.get(key)!r}: write {write.get(key, key)}") from None
 
 
 @dataclass(frozen=True, slots=True)
