@@ -6,6 +6,8 @@ crop, then light, lens, resolution, codec and sensor.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,15 +16,19 @@ from training.faces import Faces
 from training.synthesis import (
     LOWEST_NOSE,
     NOSE_BRIDGE,
+    cut_off,
     lowered,
     with_drawn_mask,
     with_hand_before,
     with_head_before,
+    with_thing_before,
 )
 from worker.inference.align import CropRule, cut
 from worker.records import CLASSES, Box, Image
 
 BARE, MASKED, INCORRECT = range(len(CLASSES))
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 SHARPEST_PX = 20.0
 """Faces from this width on may lend parts of themselves to others."""
@@ -33,22 +39,23 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    detected: float = Field(0.5, description="Take the detector's box where there is one.")
-    shift: float = Field(0.06, description="Standard deviation of the box, of its size.")
-    zoom: float = Field(0.12, description="Standard deviation of the log of its size.")
-    rotate_deg: float = 8.0
-    flip: float = 0.5
-    drawn: float = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
-    lowered: float = Field(0.18, description="A face becomes one of the third class.")
-    hidden: float = Field(
-        0.15, description="A bare face is half hidden by a head, a hand or a telephone."
+    detected: Share = Field(0.5, description="Take the detector's box where there is one.")
+    shift: float = Field(0.06, ge=0, description="Standard deviation of the box, of its size.")
+    zoom: float = Field(0.12, ge=0, description="Standard deviation of the log of its size.")
+    rotate_deg: float = Field(8.0, ge=0)
+    flip: Share = 0.5
+    drawn: Share = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
+    lowered: Share = Field(0.18, description="A face becomes one of the third class.")
+    hidden: Share = Field(
+        0.2, description="A bare face is half hidden by a head, a hand or a telephone."
     )
-    small: float = Field(0.4, description="Seen by fewer pixels, down to 9.")
-    blur: float = 0.2
-    codec: float = 0.4
-    noise: float = 0.25
-    gray: float = 0.12
-    light: float = 0.8
+    cut_off: Share = Field(0.06, description="The picture ends within the face, left or right.")
+    small: Share = Field(0.4, description="Seen by fewer pixels, down to 9.")
+    blur: Share = 0.2
+    codec: Share = 0.4
+    noise: Share = 0.25
+    gray: Share = 0.12
+    light: Share = 0.8
 
 
 class Augmenter:
@@ -96,12 +103,17 @@ class Augmenter:
         if label == MASKED and self._lends_its_mask(index, rng):
             other = self._placed(int(rng.choice(self._bare)), rng)
             return lowered(other, (patch, box), self._rule, rng), INCORRECT
+        if rng.random() < self._how.cut_off:
+            patch, box = cut_off(patch, box, rng)
         return cut(patch, box, self._rule), label
 
     def _hidden(self, index: int, patch: Image, rng: np.random.Generator) -> Image:
         face = self._faces[index].box
-        if rng.random() < 0.3:
+        roll = rng.random()
+        if roll < 0.25:
             return with_hand_before(patch, face, rng)
+        if roll < 0.5:
+            return with_thing_before(patch, face, rng)
         other = int(rng.integers(len(self._faces)))
         return with_head_before(
             patch, face, (self._faces.patch(other), self._faces[other].box), rng

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from training.augment import Augmenter
 from training.faces import Faces
 from training.recipe import Recipe
+from worker.errors import ConfigError
 from worker.inference.align import CropRule, cut
 
 
@@ -57,7 +58,7 @@ class TrainingBatches:
         self._labels = faces.labels
         self._count = recipe.faces_per_epoch or len(faces)
         self._size = min(recipe.batch_size or self._count, self._count)
-        self._weights = _drawing_weights(faces, recipe)
+        self._weights = drawing_weights(faces, recipe)
         self._augmenter: Augmenter | None = None
         self._seen = seen
         if recipe.augmentation is None:
@@ -101,8 +102,19 @@ class TrainingBatches:
         return Batch(np.stack([crop for crop, _ in made]), np.array([label for _, label in made]))
 
 
-def _drawing_weights(faces: Faces, recipe: Recipe) -> NDArray[np.float64] | None:
-    """How likely each face is drawn, so that classes and sources have their shares."""
+def drawing_weights(faces: Faces, recipe: Recipe) -> NDArray[np.float64] | None:
+    """How likely each face is drawn, so that classes and sources have their shares.
+
+    Args:
+        faces: the training part.
+        recipe: the shares.
+
+    Returns:
+        ``(N,)``, summing to 1; None where every face is drawn as often as any.
+
+    Raises:
+        ConfigError: by these shares none would be drawn.
+    """
     if recipe.class_shares is None and not recipe.source_weights:
         return None
     weights = np.array([recipe.source_weights.get(face.source, 1.0) for face in faces])
@@ -112,4 +124,6 @@ def _drawing_weights(faces: Faces, recipe: Recipe) -> NDArray[np.float64] | None
             total = weights[labels == label].sum()
             if total > 0:
                 weights[labels == label] *= share / total
+    if not weights.sum() > 0:
+        raise ConfigError("class_shares and source_weights leave no face to draw; raise one")
     return np.asarray(weights / weights.sum(), np.float64)

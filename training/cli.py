@@ -10,6 +10,7 @@ import typer
 
 from training.detector import commands
 from worker import console
+from worker.errors import ConfigError
 
 app = typer.Typer(
     name="maskwatch-train",
@@ -89,11 +90,12 @@ def prepare(
     from training.prepare import prepare as cut_patches
     from training.progress import progress
     from training.sources import read_source
-    from worker.errors import ConfigError
     from worker.evaluation.voc import parse_names
 
     if form not in {"patches", "report"}:
         raise ConfigError(f"--form {form}: write patches or report")
+    if third and form != "report":
+        raise ConfigError("--third is for --form report; patches hold all classes")
     sources = [read_source(folder, parse_names(name or [])) for folder in data]
     for source in sources:
         for line in source.report.lines():
@@ -119,7 +121,9 @@ def prepare(
 def fit(
     data: PreparedOption,
     out: OutOption,
-    preset: Annotated[str, typer.Option(help="Recipe by name; presets lists them.")] = "shipped",
+    preset: Annotated[
+        str | None, typer.Option(help="Recipe by name, default shipped; presets lists them.")
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe as JSON instead, for example of another run.")
     ] = None,
@@ -144,7 +148,9 @@ def fit(
     from training import session
     from training.recipe import preset as recipe_of
 
-    base = session.read_recipe(recipe) if recipe else recipe_of(preset)
+    if recipe and preset is not None:
+        raise ConfigError("--preset and --recipe both name a recipe; give one")
+    base = session.read_recipe(recipe) if recipe else recipe_of(preset or "shipped")
     if teacher:
         base = base.model_copy(update={"teachers": tuple(path.resolve() for path in teacher)})
     session.fit(
@@ -180,6 +186,10 @@ def evaluate(
     """Judge a model on the test part (section 3.2.6): figures, plots, worst mistakes."""
     from training import session
 
+    if len(run) > 1 and (note or folds):
+        raise ConfigError("--note and --folds are for the card of one run; evaluate that one alone")
+    if len(run) == 1 and out:
+        raise ConfigError("--out is for five folds; one run is judged into its own folder")
     if len(run) > 1:
         typer.echo(json.dumps(session.evaluate_folds(run, out), indent=2))
         return

@@ -111,7 +111,8 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
     """
     parts = parts_of(run.recipe, run.data)
     model = run.model()
-    calibration, threshold = _fitted(run, parts)
+    own = _own(parts)
+    calibration, threshold = _fitted(run, own)
     judged: dict[str, Judged] = {}
     by_detector: dict[str, Judged] = {}
     mistakes: list[Mistake] = []
@@ -129,7 +130,7 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
         "split": _split_sentence(run.recipe),
         "calibration": calibration.model_dump(mode="json"),
         "threshold": threshold,
-        "threshold_chosen": _threshold_sentence(run.recipe),
+        "threshold_chosen": _threshold_sentence(run.recipe, len(own)),
         "faces": {name: len(getattr(parts, name)) for name in _NAMES},
         "sources": {name: figures(some, repeats=repeats) for name, some in judged.items()},
         "at_threshold": {
@@ -137,10 +138,7 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
             for name, some in judged.items()
         },
         "by_detector": {name: figures(some, repeats=repeats) for name, some in by_detector.items()},
-        "test_pictures": {
-            source: sorted({face.picture for face in parts.test if face.source == source})
-            for source in judged
-        },
+        "test_pictures": {source: _unseen(parts, source) for source in judged},
     }
     document["summary"] = summary(document)
     mistakes.sort(key=lambda mistake: -mistake.share)
@@ -169,17 +167,26 @@ def summary(document: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def _fitted(run: Run, parts: Parts) -> tuple[Calibration, float]:
-    """Calibration and threshold from the validation faces, by annotated and detector's boxes.
+def _own(parts: Parts) -> Faces:
+    """Validation faces of the first source, which is the one that looks like the work to come."""
+    first = parts.train[0].source
+    return _where(parts.validation, [face.source == first for face in parts.validation])
 
-    Only the first source counts, which is the one that looks like the work to come. A recipe
-    that wants none is judged by its larger logit, as the original report was.
+
+def _unseen(parts: Parts, source: str) -> list[str]:
+    """Test pictures of which no face stands in another part, as may be in a split by face."""
+    seen = {face.picture for part in (parts.train, parts.validation) for face in part}
+    return sorted({face.picture for face in parts.test if face.source == source} - seen)
+
+
+def _fitted(run: Run, own: Faces) -> tuple[Calibration, float]:
+    """Calibration and threshold from validation faces, by annotated and detector's boxes.
+
+    A recipe that wants none is judged by its larger logit, as the original report was.
     """
     import torch  # noqa: PLC0415
 
     classes = run.recipe.classes
-    first = parts.train[0].source
-    own = _where(parts.validation, [face.source == first for face in parts.validation])
     if not len(own) or not run.recipe.calibrate:
         return Calibration(bias=(0.0,) * classes), 0.5
     model = run.model()
@@ -198,9 +205,14 @@ def _mistakes(faces: Faces, crops: NDArray[np.uint8], judged: Judged) -> list[Mi
     ]
 
 
-def _threshold_sentence(recipe: Recipe) -> str:
+def _threshold_sentence(recipe: Recipe, faces: int) -> str:
     if not recipe.calibrate:
         return "by nobody: the larger logit decides, as in the original report"
+    if not faces:
+        return (
+            "by nobody, and nothing is calibrated: no face of the first source is in the "
+            "validation part"
+        )
     return (
         f"on the validation part, where a bare face called masked costs {COST_OF_FALSE_MASK:g} "
         "times a masked face called bare"

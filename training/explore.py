@@ -13,7 +13,7 @@ import numpy as np
 
 from training import plots
 from training.disk import writing
-from training.sources import Source
+from training.sources import Source, demand_distinct
 from worker.errors import BadDataError
 from worker.evaluation.pictures import read_picture
 from worker.records import CLASSES
@@ -43,8 +43,10 @@ def explore(
         What was counted; the content of the JSON.
 
     Raises:
+        ConfigError: two folders have one name.
         WorkError: the disk does not take it.
     """
+    demand_distinct(sources)
     document = {
         "sources": {source.name: _counts(source) for source in sources},
         "original_report": REPORT,

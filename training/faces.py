@@ -137,8 +137,11 @@ def load_faces(folder: Path) -> Faces:
     if not records:
         raise ConfigError(f"{folder} holds no face; look into its problems.csv")
     last = records[-1]
-    if last.offset + last.height * last.width * 3 > len(pixels):
-        raise ConfigError(f"{folder / PATCHES} is cut short; prepare the folder again")
+    if last.offset + last.height * last.width * 3 != len(pixels):
+        raise ConfigError(
+            f"{folder} is cut short: {FACES} and {PATCHES} do not end with the same face; prepare "
+            "it again"
+        )
     return Faces(records, pixels)
 
 

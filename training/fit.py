@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.batches import Batch, TrainingBatches, plain_crops
+from training.batches import Batch, TrainingBatches, drawing_weights, plain_crops
 from training.checkpoint import (
     Progress,
     gathered,
@@ -60,7 +60,7 @@ class Trainer:
     def __init__(
         self, recipe: Recipe, train: Faces, validation: Faces, folder: RunFolder, device: str
     ) -> None:
-        _demand_every_class(train, recipe)
+        demand_trainable(train, validation, recipe)
         self._recipe = recipe
         self._folder = folder
         self._device = torch.device(device)
@@ -98,6 +98,10 @@ class Trainer:
         """
         while self._progress.epoch < self._recipe.epochs and not self._stale():
             epoch = self._one_epoch(self._progress.epoch)
+            if len(self._validation[1]) and not math.isfinite(epoch.validation_loss):
+                raise self._diverged(
+                    epoch.validation_loss, f"on validation in epoch {epoch.number}"
+                )
             self._progress.epoch += 1
             if epoch.best:
                 self._progress.best_loss = epoch.validation_loss
@@ -133,15 +137,17 @@ class Trainer:
             rate = self._set_rate(number + step / self._batches.steps)
             loss = self._step(batch, opinion)
             if not math.isfinite(loss):
-                raise WorkError(
-                    f"the loss is {loss} in epoch {number + 1}, step {step + 1}; the checkpoint "
-                    f"of epoch {number} is kept in {self._folder.path}: resume it with a lower "
-                    "learning rate"
-                )
+                raise self._diverged(loss, f"in epoch {number + 1}, step {step + 1}")
             losses.append(loss)
         validation_loss, right = self._validate()
         best = math.isnan(validation_loss) or validation_loss < self._progress.best_loss
         return Epoch(number + 1, float(np.mean(losses)), validation_loss, right, rate, best)
+
+    def _diverged(self, loss: float, where: str) -> WorkError:
+        return WorkError(
+            f"the loss is {loss} {where}; the checkpoint of epoch {self._progress.epoch} is kept "
+            f"in {self._folder.path}: begin a new run with a lower --set learning_rate="
+        )
 
     def _step(self, batch: Batch, opinion: Tensor | None) -> float:
         pixels = torch.from_numpy(batch.crops).to(self._device, non_blocking=True)
@@ -242,7 +248,12 @@ def new_model(recipe: Recipe) -> Probabilities:
     made = definition(recipe.network)
     network = made.make(recipe.classes)
     if recipe.start_from is not None:
-        _start_from(network, recipe.start_from)
+        whole = _start_from(network, recipe.start_from)
+        if whole and (recipe.fold is not None or recipe.split == "face"):
+            raise ConfigError(
+                f"start_from={recipe.start_from} is a whole classifier, which may have seen the "
+                "faces that this fold or split holds out; begin from a detector, or from none"
+            )
     if recipe.freeze_body:
         network.requires_grad_(False)
         head_of(network).requires_grad_(True)
@@ -291,8 +302,8 @@ def _validation_set(faces: Faces, recipe: Recipe) -> tuple[NDArray[np.uint8], ND
     return np.concatenate(crops), np.tile(faces.labels, len(crops))
 
 
-def _start_from(network: nn.Module, path: Path) -> None:
-    """Take over the weights of a file that fit; the head may be of another kind."""
+def _start_from(network: nn.Module, path: Path) -> bool:
+    """Take over the weights of a file that fit; True where its head did too."""
     shipped = default_classifier().parent / path / WEIGHTS
     if len(path.parts) == 1 and shipped.exists():
         path = shipped
@@ -311,13 +322,35 @@ def _start_from(network: nn.Module, path: Path) -> None:
             "another one"
         )
     network.load_state_dict(fitting, strict=False)
+    return len(fitting) == len(own)
 
 
-def _demand_every_class(faces: Faces, recipe: Recipe) -> None:
+def demand_trainable(faces: Faces, validation: Faces, recipe: Recipe) -> None:
+    """The data are enough for a recipe.
+
+    Args:
+        faces: the training part.
+        validation: may be empty, unless the recipe goes by it.
+        recipe: what is to be done.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if recipe.batch_size > len(faces):
+        raise ConfigError(
+            f"batch_size is {recipe.batch_size}, but the training part has {len(faces)} "
+            "faces; make it smaller, or 0 for the whole set"
+        )
+    if recipe.patience is not None and not len(validation):
+        raise ConfigError(
+            "patience goes by the validation part, which is empty here (with a fold, and with "
+            "split=face, there is none); leave it out"
+        )
     counts = np.bincount(faces.labels, minlength=recipe.classes) if len(faces) else [0]
     missing = [name for name, n in zip(recipe.class_names, counts, strict=False) if n == 0]
     if missing or not len(faces):
         raise ConfigError(
             f"the training part has no example of {', '.join(missing) or 'any class'}; add "
-            "pictures, take another --seed, or train --classes 2"
+            "pictures, or train two classes by --set classes=2"
         )
+    drawing_weights(faces, recipe)

@@ -5,7 +5,9 @@ A test part holds a dozen faces of the third class; the folds together hold all 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,11 +63,42 @@ def pooled(runs: Sequence[Run], repeats: int = 1_000) -> dict[str, Any]:
     return {
         "folds": FOLDS,
         "epochs": runs[0].recipe.epochs,
+        "recipe": _alike(runs[0].recipe),
         "sources": {
             source: figures(whole.where(sources == source), repeats=repeats)
             for source in dict.fromkeys(sources.tolist())
         },
     }
+
+
+def read_pooled(path: Path, recipe: Recipe) -> dict[str, Any]:
+    """Figures that ``pooled`` gave, for the card of a model of the same recipe.
+
+    Args:
+        path: the JSON file.
+        recipe: of the model; its epochs and its fold may differ.
+
+    Raises:
+        ConfigError: the file holds something else, or figures of another recipe.
+    """
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        made_by, _, _ = document["recipe"], document["epochs"], document["sources"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} holds no figures of folds ({error}); run maskwatch-train evaluate on the five "
+            "folds first"
+        ) from None
+    if made_by != _alike(recipe):
+        raise ConfigError(
+            f"{path} is of folds of another recipe than this run's; evaluate folds of its recipe"
+        )
+    return document
+
+
+def _alike(recipe: Recipe) -> dict[str, Any]:
+    """What the folds and the model that they stand for have in common."""
+    return recipe.model_dump(mode="json", exclude={"fold", "epochs", "teachers"})
 
 
 def _demand_folds(runs: Sequence[Run]) -> None:

@@ -79,9 +79,8 @@ def patch_of(
     patch = image[top:bottom, left:right]
     shrink = LARGEST_PATCH_PX / max(patch.shape[:2])
     if shrink < 1:
-        patch = np.asarray(
-            cv2.resize(patch, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), np.uint8
-        )
+        smaller = [max(1, round(side * shrink)) for side in (patch.shape[1], patch.shape[0])]
+        patch = np.asarray(cv2.resize(patch, smaller, interpolation=cv2.INTER_AREA), np.uint8)
     patch = np.ascontiguousarray(patch)
     scale_x, scale_y = patch.shape[1] / (right - left), patch.shape[0] / (bottom - top)
 

@@ -42,7 +42,8 @@ def save_shares(path: Path, counts: Mapping[str, int]) -> None:
     names = [name for name in CLASSES if counts.get(name)]
     values = [counts[name] for name in names]
     colours = [COLOURS[name] for name in names]
-    pie.pie(values, labels=names, colors=colours, autopct="%.1f%%")
+    if values:
+        pie.pie(values, labels=names, colors=colours, autopct="%.1f%%")
     bars.bar(names, values, color=colours)
     for place, value in enumerate(values):
         bars.text(place, value, str(value), ha="center", va="bottom")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +20,12 @@ from training.disk import writing
 from training.faces import Face, write_faces
 from training.patches import detections, largest, patch_of, same_face
 from training.plots import save_picture
-from training.sources import Source
+from training.sources import Source, demand_distinct
 from worker.errors import BadDataError, ConfigError, WorkError
 from worker.evaluation.pictures import read_picture
 from worker.evaluation.voc import AnnotatedPicture
 from worker.inference.align import CropRule, cut
-from worker.records import CLASSES, Image
+from worker.records import CLASSES, Box, Image
 
 SMALLEST_FACE_PX = 3.0
 
@@ -76,10 +77,12 @@ def prepare(
         told: pictures that are done, and how many there are.
 
     Raises:
-        ConfigError: ``out`` holds something, or a folder without boxes has no detector.
+        ConfigError: ``out`` holds something, a folder without boxes has no detector, or two
+            folders have one name.
         WorkError: the disk does not take it, or not one face is usable.
     """
     _demand_empty(out)
+    demand_distinct(sources)
     if detector is None and any(source.form == "folders" for source in sources):
         raise ConfigError("a folder without boxes needs a detector; name one by --detector")
     tasks = [
@@ -87,16 +90,7 @@ def prepare(
         for source in sources
         for picture in source.pictures
     ]
-    problems = [
-        Problem(str(skipped.path), "unusable_file", skipped.reason)
-        for source in sources
-        for skipped in source.report.skipped
-    ]
-    problems += [
-        Problem(str(fault.path), f"box_{fault.reason}", f"object {fault.number}: {fault.name}")
-        for source in sources
-        for fault in source.report.boxes
-    ]
+    problems = [problem for source in sources for problem in _read_problems(source)]
     records: list[Face] = []
     patches: list[Image] = []
     offset = 0
@@ -134,26 +128,29 @@ def prepare_report(
 
     Raises:
         ConfigError: ``out`` holds something, or the source has no boxes.
-        WorkError: the disk does not take it.
+        WorkError: the disk does not take it, or not one face is usable.
     """
     _demand_empty(out)
     if source.form == "folders":
         raise ConfigError(f"{source.folder} has no boxes to crop; the report's form needs them")
     (out / "images").mkdir(parents=True, exist_ok=True)
-    problems: list[Problem] = []
+    problems = _read_problems(source)
     labels: list[int] = []
     counts: Counter[str] = Counter()
     tasks = [(source.name, False, picture) for picture in source.pictures]
     for done, (crops, bad) in enumerate(_parallel(_report_crops, tasks, workers), 1):
         problems += bad
         for label, crop in crops:
-            counts[CLASSES[label]] += 1
             if label == len(REPORT_LABELS) - 1 and not third:
+                problems.append(Problem(source.name, "third_class", "the report leaves it out"))
                 continue
+            counts[CLASSES[label]] += 1
             with writing(out):
                 save_picture(out / "images" / f"{len(labels)}.png", crop)
             labels.append(label)
         told(done, len(tasks))
+    if not labels:
+        raise WorkError(f"not one usable face was found; {_first(problems)}")
     with writing(out), (out / "annotation.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([label] for label in labels)
     _write_problems(out, problems)
@@ -183,7 +180,7 @@ def _faces_of(detector: str | None, task: Task) -> Made:
         if box is None:
             problems.append(Problem(str(picture.path), "no_face_found", "by the detector"))
         elif box.face_px < SMALLEST_FACE_PX:
-            problems.append(Problem(str(picture.path), "face_too_small", f"{box.face_px:.1f} px"))
+            problems.append(_too_small(picture, box))
         else:
             detected = box if whole else same_face(box, found)
             made.append(
@@ -200,11 +197,32 @@ def _report_crops(task: Task) -> Cropped:
         image = read_picture(picture.path)
     except BadDataError as error:
         return [], [Problem(str(picture.path), "unusable_picture", str(error))]
+    problems = _unlabelled(picture)
+    crops: list[tuple[int, Image]] = []
+    for face in picture.faces:
+        if face.label is None:
+            continue
+        if face.box.face_px < SMALLEST_FACE_PX:
+            problems.append(_too_small(picture, face.box))
+        else:
+            crops.append((face.label, cut(image, face.box, REPORT_RULE)))
+    return crops, problems
+
+
+def _read_problems(source: Source) -> list[Problem]:
+    """What was left out while a folder was read; clipped boxes are kept."""
     return [
-        (face.label, cut(image, face.box, REPORT_RULE))
-        for face in picture.faces
-        if face.label is not None
-    ], _unlabelled(picture)
+        *(Problem(str(s.path), "unusable_file", s.reason) for s in source.report.skipped),
+        *(
+            Problem(str(fault.path), f"box_{fault.reason}", f"object {fault.number}: {fault.name}")
+            for fault in source.report.boxes
+            if fault.reason != "clipped"
+        ),
+    ]
+
+
+def _too_small(picture: AnnotatedPicture, box: Box) -> Problem:
+    return Problem(str(picture.path), "face_too_small", f"{box.face_px:.1f} px")
 
 
 def _unlabelled(picture: AnnotatedPicture) -> list[Problem]:
@@ -222,8 +240,14 @@ def _parallel(
         yield from map(work, tasks)
         return
     fresh = get_context("spawn")  # a fork would inherit locks that a detector's threads hold
-    with ProcessPoolExecutor(count, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(count, fresh, initializer=_begin_process) as pool:
         yield from pool.map(work, tasks, chunksize=8)
+
+
+def _begin_process() -> None:
+    cv2.setNumThreads(1)
+    # One line for each size of picture that is larger than a detector looks at helps nobody here.
+    logging.getLogger("worker.faces").setLevel(logging.ERROR)
 
 
 def _demand_empty(out: Path) -> None:

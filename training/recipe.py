@@ -13,7 +13,7 @@ from worker.inference.align import CropRule
 from worker.inference.network import NETWORKS, definition
 from worker.records import CLASSES, ClassName
 
-Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -33,10 +33,10 @@ class Recipe(BaseModel):
     epochs: Count = 40
     batch_size: int = Field(128, ge=0, description="0 takes the whole set in one step.")
     faces_per_epoch: int | None = Field(None, ge=1, description="Default: as many as there are.")
-    class_shares: tuple[float, ...] | None = Field(
+    class_shares: tuple[NotNegative, ...] | None = Field(
         None, description="Share of each class among the faces that are drawn; default: as is."
     )
-    source_weights: dict[str, float] = Field(
+    source_weights: dict[str, NotNegative] = Field(
         default_factory=dict, description="How often a source is drawn, against others of a class."
     )
     augmentation: Augmentation | None = None
@@ -49,14 +49,14 @@ class Recipe(BaseModel):
     )
 
     optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: Positive = 3e-3
+    learning_rate: float = Field(3e-3, gt=0, le=100)
     body_rate: float = Field(
         1.0, gt=0, le=1, description="What the body's learning rate is of the head's."
     )
     weight_decay: float = Field(0.02, ge=0)
     warmup_epochs: int = Field(2, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
-    class_weights: tuple[float, ...] | None = Field(None, description="In the loss.")
+    class_weights: tuple[NotNegative, ...] | None = Field(None, description="In the loss.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     ema: float = Field(0.0, ge=0, lt=1, description="Decay a step of the averaged weights.")
     patience: Count | None = Field(None, description="Epochs without a better validation loss.")
@@ -88,6 +88,8 @@ class Recipe(BaseModel):
     def _fits_together(self) -> Self:
         if self.network not in NETWORKS:
             raise ValueError(f"there is no network {self.network!r}; take {', '.join(NETWORKS)}")
+        if self.batch_size == 1:
+            raise ValueError("batch_size must be 0 or at least 2: norms go by a batch's spread")
         if self.optimizer == "adam" and self.body_rate != 1:
             raise ValueError("body_rate is for adamw; leave it at 1 with adam")
         for name in ("class_weights", "class_shares"):
@@ -156,7 +158,7 @@ SCRATCH = Recipe(
     epochs=60,
     faces_per_epoch=5_000,
     class_shares=(0.46, 0.46, 0.08),
-    source_weights={"people-at-work": 0.35},
+    source_weights={"people-at-work": 0.5},
     augmentation=Augmentation(),
     excluded={"people-at-work": MASKED_AT_WORK, "faces-close-up": MASK_OUTSIDE},
     below_nose={"faces-close-up": NOSE_SHOWS},

@@ -110,9 +110,10 @@ def report(
             recipe = recipe.model_copy(update={"start_from": weights.resolve()})
         mode = session.Mode(resume=True, device="auto", threads=threads)
         run = session.fit(recipe, data, out / name, mode=mode)
-        if not run.folder.evaluation.exists():
-            session.evaluate(run.folder.path)
-        found = run.read_evaluation()["sources"]
+        try:
+            found = run.read_evaluation()["sources"]
+        except ConfigError:  # not yet, or of other weights
+            found = session.evaluate(run.folder.path)["sources"]
         measured[name] = next(iter(found.values()))["two_classes"]
     split = str(settings.get("split", PRESETS["report-3-60-40"].split))
     text = _markdown(measured, split, pretrained=weights is not None)

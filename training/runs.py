@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from training.checkpoint import load_weights
 from training.disk import writing
+from training.faces import FACES
 from training.recipe import Recipe
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
@@ -49,6 +50,7 @@ class RunRecord(BaseModel):
 
     recipe: Recipe
     data: tuple[Path, ...]
+    digests: tuple[str, ...] = Field((), description="Of the faces of each folder.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class RunFolder:
         """Add a line to the log."""
         row = asdict(epoch)
         file = self.path / LOG
-        new = not file.exists()
+        new = not file.exists() or not file.stat().st_size
         with writing(file), file.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(row))
             if new:
@@ -225,17 +227,21 @@ def start_run(
         ConfigError: it exists and neither is wanted, or it was made by another recipe.
         WorkError: it cannot be written.
     """
-    record = RunRecord(recipe=recipe, data=tuple(folder.resolve() for folder in data))
+    folders = tuple(folder.resolve() for folder in data)
+    digests = tuple(hashlib.sha256((f / FACES).read_bytes()).hexdigest() for f in folders)
+    record = RunRecord(recipe=recipe, data=folders, digests=digests)
     if overwrite and (path / RECIPE).exists():
-        shutil.rmtree(path)
+        with writing(path):
+            shutil.rmtree(path)
     if (path / RECIPE).exists():
         if not resume:
             raise ConfigError(
                 f"the run folder {path} exists; go on with it by --resume, throw it away by "
                 "--overwrite, or name another"
             )
-        before = load_run(path)
-        if (before.recipe, before.data) != (record.recipe, record.data):
+        before = _read_record(path)
+        known = record if before.digests else record.model_copy(update={"digests": ()})
+        if before != known:
             raise ConfigError(
                 f"the run in {path} was begun with another recipe or other data; resume it with "
                 "the same options, or name another folder"
@@ -255,8 +261,13 @@ def load_run(path: Path) -> Run:
     Raises:
         ConfigError: it is no run folder, or a damaged one.
     """
+    record = _read_record(path)
+    return Run(RunFolder(path), record.recipe, record.data)
+
+
+def _read_record(path: Path) -> RunRecord:
     try:
-        record = RunRecord.model_validate_json((path / RECIPE).read_bytes())
+        return RunRecord.model_validate_json((path / RECIPE).read_bytes())
     except OSError as error:
         raise ConfigError(
             f"{path} is no run folder ({RECIPE}: {error.strerror}); name one that "
@@ -265,7 +276,6 @@ def load_run(path: Path) -> Run:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ConfigError(f"{path / RECIPE} is damaged: {first['msg']}; start a new run") from None
-    return Run(RunFolder(path), record.recipe, record.data)
 
 
 def _state() -> dict[str, Any]:

@@ -20,8 +20,8 @@ from training.cost import cost
 from training.disk import writing
 from training.evaluate import Evaluation, parts_of
 from training.evaluate import evaluate as judge_run
-from training.fit import Trainer, new_model
-from training.folds import pooled
+from training.fit import Trainer, demand_trainable, new_model
+from training.folds import pooled, read_pooled
 from training.recipe import Recipe
 from training.recipe import recipe as checked
 from training.runs import Epoch, Run, RunRecord, load_run, start_run
@@ -94,6 +94,10 @@ def changed(base: Recipe, changes: Sequence[str]) -> Recipe:
                 raise ConfigError(f"--set {change}: there is nothing inside {part!r} here")
             place = inner
         place[last] = value
+    asked = {change.partition("=")[0] for change in changes}
+    if "classes" in asked and isinstance(values["classes"], int):
+        for name in {"class_shares", "class_weights"} - asked:  # not those of a class left out
+            values[name] = values[name] and values[name][: values["classes"]]
     return checked(values)
 
 
@@ -110,13 +114,9 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
     cv2.setNumThreads(1)
     console = Console(stderr=True)
     parts = parts_of(recipe, data)
-    if recipe.batch_size > len(parts.train):
-        raise ConfigError(
-            f"batch_size is {recipe.batch_size}, but the training part has {len(parts.train)} "
-            "faces; make it smaller, or 0 for the whole set"
-        )
+    demand_trainable(parts.train, parts.validation, recipe)  # told before a folder is made
     if recipe.start_from is not None:
-        new_model(recipe)  # told before a folder is made
+        new_model(recipe)
     if any(run.folder.path.resolve() == out.resolve() for run in teachers_of(recipe)):
         raise ConfigError(f"--teacher {out} is where this run would be written; name another --out")
     folder = start_run(out, recipe, data, resume=mode.resume, overwrite=mode.overwrite)
@@ -142,7 +142,7 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
         trainer.run(told)
     except KeyboardInterrupt:
         raise WorkError(
-            f"stopped after epoch {trainer.epochs_done}; the same command with --resume goes on"
+            f"stopped after epoch {trainer.epochs_done}; the same command goes on, fit by --resume"
         ) from None
     return load_run(out)
 
@@ -156,21 +156,17 @@ def evaluate(path: Path, *, notes: Sequence[str] = (), folds: Path | None = None
         folds: figures of ``evaluate_folds`` for the card.
 
     Raises:
-        ConfigError: the run is not finished, or its data are gone.
+        ConfigError: the run is not finished, its data are gone, or the folds are not its own.
     """
     run = load_run(path)
+    pooled_figures = read_pooled(folds, run.recipe) if folds is not None else None
     found = judge_run(run)
     document = dict(found.document)
     document["cost"] = cost(run.model(), run.recipe.rule.size_px)
     if notes:
         document["notes"] = list(notes)
-    if folds is not None:
-        try:
-            document["pooled"] = json.loads(folds.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"{folds} cannot be read ({error}); evaluate the folds first"
-            ) from None
+    if pooled_figures is not None:
+        document["pooled"] = pooled_figures
     run.folder.write_evaluation(document)
     with writing(run.folder.path):
         (run.folder.path / "evaluation.md").write_text(findings(document), encoding="utf-8")

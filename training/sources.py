@@ -10,7 +10,7 @@ What cannot be used is reported and skipped: a bad picture never ends the work.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,6 @@ from typing import Literal
 from worker.errors import BadDataError, ConfigError
 from worker.evaluation.pictures import list_pictures, picture_size
 from worker.evaluation.voc import (
-    NAMES,
     AnnotatedFace,
     AnnotatedFolder,
     AnnotatedPicture,
@@ -26,6 +25,8 @@ from worker.evaluation.voc import (
     BoxFault,
     ReadReport,
     SkippedFile,
+    known_names,
+    plain_name,
     read_folder,
 )
 from worker.records import Box
@@ -75,6 +76,20 @@ def read_source(folder: Path, names: Mapping[str, AnnotationName] | None = None)
     return Source(folder.resolve().name, folder, form, found.pictures, found.report)
 
 
+def demand_distinct(sources: Sequence[Source]) -> None:
+    """Figures, weights and splits go by the names of folders, so two must not share one.
+
+    Raises:
+        ConfigError: two do.
+    """
+    for index, source in enumerate(sources):
+        for other in sources[:index]:
+            if other.name == source.name:
+                raise ConfigError(
+                    f"{other.folder} and {source.folder} are both named {source.name}; rename one"
+                )
+
+
 def form_of(folder: Path, names: Mapping[str, AnnotationName] | None = None) -> Form:
     """The form of a folder.
 
@@ -97,20 +112,27 @@ def form_of(folder: Path, names: Mapping[str, AnnotationName] | None = None) -> 
 def _class_folders(
     folder: Path, names: Mapping[str, AnnotationName] | None
 ) -> dict[Path, AnnotationName]:
-    known = {**NAMES, **(names or {})}
+    known = known_names(names)
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}; correct the path")
     return {
-        path: known[path.name]
+        path: known[plain_name(path.name)]
         for path in sorted(folder.iterdir())
-        if path.is_dir() and path.name in known
+        if path.is_dir() and plain_name(path.name) in known
     }
 
 
 def _read_folders(folder: Path, names: Mapping[str, AnnotationName] | None) -> AnnotatedFolder:
     pictures: list[AnnotatedPicture] = []
     skipped: list[SkippedFile] = []
-    for place, name in _class_folders(folder, names).items():
+    classes = _class_folders(folder, names)
+    others = (path for path in sorted(folder.iterdir()) if path.is_dir() and path not in classes)
+    faults = [
+        BoxFault(picture, 1, "unknown_name", other.name)
+        for other in others
+        for picture in list_pictures(other)
+    ]
+    for place, name in classes.items():
         for path in list_pictures(place):
             try:
                 width, height = picture_size(path)
@@ -119,16 +141,16 @@ def _read_folders(folder: Path, names: Mapping[str, AnnotationName] | None) -> A
                 continue
             whole = AnnotatedFace(Box(0, 0, width, height), name)
             pictures.append(AnnotatedPicture(path, width, height, (whole,)))
-    return AnnotatedFolder(tuple(pictures), ReadReport(tuple(skipped)))
+    return AnnotatedFolder(tuple(pictures), ReadReport(tuple(skipped), tuple(faults)))
 
 
 def _read_yolo(folder: Path, names: Mapping[str, AnnotationName] | None) -> AnnotatedFolder:
-    known = {**NAMES, **(names or {})}
+    known = known_names(names)
     written = _yolo_names(folder)
     pictures: list[AnnotatedPicture] = []
     skipped: list[SkippedFile] = []
     faults: list[BoxFault] = []
-    labelled = {path.stem for path in (folder / "labels").glob("*.txt")}
+    labelled = {path.stem for path in (folder / "labels").glob("*.txt")} - {"classes"}
     for path in list_pictures(folder / "images"):
         file = folder / "labels" / f"{path.stem}.txt"
         try:
@@ -164,11 +186,14 @@ def _yolo_faces(
         raise BadDataError(f"{file} cannot be read as text ({error}); correct it") from error
     for number, line in enumerate((line for line in lines if line.strip()), start=1):
         try:
-            which, x, y, w, h = (float(part) for part in line.split()[:5])
-            name = written[int(which)]
-        except (ValueError, IndexError, OverflowError):
+            which, x, y, w, h, *more = (float(part) for part in line.split())
+        except ValueError:
             faults.append(BoxFault(file, number, "not_a_number", line.strip()))
             continue
+        if len(more) > 1 or which not in range(len(written)):  # a polygon has more numbers
+            faults.append(BoxFault(file, number, "not_a_box", line.strip()[:80]))
+            continue
+        name = written[int(which)]
         box = Box(
             (x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height
         )
@@ -178,9 +203,10 @@ def _yolo_faces(
         elif not (inside.width > 0 and inside.height > 0):
             faults.append(BoxFault(file, number, "outside", name))
         else:
-            if name not in known:
+            meaning = known.get(plain_name(name))
+            if meaning is None:
                 faults.append(BoxFault(file, number, "unknown_name", name))
-            faces.append(AnnotatedFace(inside, known.get(name, "ignore")))
+            faces.append(AnnotatedFace(inside, meaning or "ignore"))
     return tuple(faces)
 
 
@@ -188,18 +214,29 @@ def _yolo_names(folder: Path) -> list[str]:
     """Class names by number; ``data.yaml`` is read line by line, which is all that it needs."""
     for file in (folder / "classes.txt", folder / "labels" / "classes.txt"):
         if file.is_file():
-            return file.read_text(encoding="utf-8").split()
+            return [line.strip() for line in _text(file).splitlines() if line.strip()]
     file = folder / "data.yaml"
     if file.is_file():
-        text = file.read_text(encoding="utf-8")
+        text = re.sub(r"(^|\s)#.*$", "", _text(file), flags=re.MULTILINE)
         flow = re.search(r"^names:\s*\[(.*?)\]", text, re.MULTILINE | re.DOTALL)
         if flow:
             return [name.strip(" '\"\n") for name in flow[1].split(",")]
-        block = re.search(r"^names:\s*\n((?:[ \t]+.*\n?|-.*\n?)+)", text, re.MULTILINE)
+        block = re.search(r"^names:\s*\n((?:[ \t]+.*\n?|-.*\n?|\s*\n)+)", text, re.MULTILINE)
         if block:
-            rows = [re.sub(r"^\s*(-|\d+:)\s*", "", row) for row in block[1].splitlines()]
-            return [row.strip(" '\"") for row in rows if row.strip()]
+            rows = [row.strip() for row in block[1].splitlines() if row.strip()]
+            numbered = [re.fullmatch(r"(\d+):\s*(.*)", row) for row in rows]
+            names = {int(row[1]): row[2] for row in numbered if row}
+            if not names:
+                names = dict(enumerate(row.removeprefix("-").strip() for row in rows))
+            return [names.get(n, "").strip(" '\"") for n in range(max(names) + 1)]
     raise ConfigError(
         f"{folder} does not name its classes; add classes.txt with one name a line, in the order "
         "of their numbers"
     )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read as text ({error}); save it as UTF-8") from error

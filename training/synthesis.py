@@ -144,6 +144,44 @@ def with_hand_before(patch: Image, box: Box, rng: np.random.Generator) -> Image:
     return _pasted(patch, np.clip(hand * fingers, 0, 255).astype(np.uint8), cover, (x, y))
 
 
+def with_thing_before(patch: Image, box: Box, rng: np.random.Generator) -> Image:
+    """A copy of a patch with a telephone, a sheet or a cup before the mouth, often with a hand."""
+    if rng.random() < 0.6:
+        patch = with_hand_before(patch, box, rng)
+    width = max(3, round(box.width * rng.uniform(0.3, 0.7)))
+    height = max(3, round(box.height * rng.uniform(0.35, 0.9)))
+    side = 2 * max(width, height)
+    level = rng.choice([rng.uniform(10, 60), rng.uniform(170, 250)])
+    colour = np.clip(level + rng.normal(0, 25, 3), 0, 255)
+    thing = np.full((side, side, 3), colour, np.float32)
+    thing *= np.linspace(rng.uniform(0.8, 1.0), rng.uniform(0.9, 1.15), side)[:, None, None]
+    corners = cv2.boxPoints(((side / 2, side / 2), (width, height), rng.normal(0, 12)))
+    cover = np.zeros((side, side), np.uint8)
+    cv2.fillConvexPoly(cover, np.round(corners * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    if rng.random() < 0.5:  # a lens, a logo, a lid
+        place = (round(side / 2 + rng.normal(0, 0.2) * width), round(side / 2 - 0.35 * height))
+        cv2.circle(thing, place, max(1, width // 8), (255 - colour).tolist(), -1, cv2.LINE_AA)
+    x = round(box.x1 + rng.uniform(0.25, 0.75) * box.width - side / 2)
+    y = round(box.y1 + rng.uniform(0.65, 1.0) * box.height - side / 2)
+    return _pasted(patch, np.clip(thing, 0, 255).astype(np.uint8), cover, (x, y))
+
+
+def cut_off(patch: Image, box: Box, rng: np.random.Generator) -> tuple[Image, Box]:
+    """A face at the left or the right edge of the picture, and what of its box is left.
+
+    Args:
+        patch: ``uint8 (H, W, 3) BGR``.
+        box: as a detector may place it.
+        rng: chooses the side, and how much is gone: an eighth to a half of the face.
+    """
+    gone = rng.uniform(0.12, 0.5) * box.width
+    if rng.random() < 0.5:
+        edge = round(np.clip(box.x1 + gone, 0, patch.shape[1] - 2))
+        return patch[:, edge:], Box(0, box.y1, max(box.x2 - edge, 1), box.y2)
+    edge = round(np.clip(box.x2 - gone, 2, patch.shape[1]))
+    return patch[:, :edge], Box(min(box.x1, edge - 1), box.y1, edge, box.y2)
+
+
 def _pasted(patch: Image, piece: Image, cover: Image, place: tuple[int, int]) -> Image:
     """Lay a piece over a copy of a patch, as far as it lies inside."""
     x, y = place

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from worker.errors import ModelError
+from worker.errors import BadDataError, ModelError
 from worker.faces.detect import open_detector
 from worker.faces.heatmap import (
     HeatmapDetector,
@@ -99,12 +99,32 @@ def test_large_pictures_are_bounded(shape: tuple[int, int]) -> None:
     assert max(pixels.shape) == 2_048
 
 
-def test_sessions_are_bounded() -> None:
-    """A source that changes its size for ever does not fill the memory."""
+def test_large_frames_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Once a size: what is asked for cannot be had there, and what can."""
+    detector = open_detector("fast", min_face_px=12)
+    for _ in range(2):
+        detector.detect(np.zeros((64, 4_096, 3), np.uint8))
+        detector.detect(np.zeros((64, 640, 3), np.uint8))
+    (record,) = caplog.records
+    assert "finds faces from 18 px on, not from 12 px" in record.message
+
+
+def test_values_that_are_no_numbers_are_no_empty_hall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that overflows says nothing, and that is told."""
+    detector = bright_spots()
+    maps = FaceMaps(*(np.full((n, 8, 8), np.nan, np.float32).squeeze() for n in (1, 2, 2)))
+    monkeypatch.setattr(detector._engine, "run", lambda _pixels: maps)
+    with pytest.raises(BadDataError, match="not finite"):
+        detector.detect(np.zeros((32, 32, 3), np.uint8))
+
+
+def test_sessions_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """A source that changes its size for ever does not fill the memory; that it costs is told."""
     detector = bright_spots()
     for width in range(32, 32 * (MAX_SESSIONS + 4), 32):
         detector.detect(np.zeros((32, width, 3), np.uint8))
     assert len(detector._engine._sessions) == MAX_SESSIONS
+    assert [record.message for record in caplog.records if "built anew" in record.message]
 
 
 def test_centerface_takes_pixels_as_they_are() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from worker.errors import ModelError
+from worker.errors import ConfigError, ModelError
 from worker.inference.align import CropRule
 from worker.inference.artifact import MANIFEST, ONNX, WEIGHTS, Artifact, Manifest, load, save
 
@@ -40,6 +40,20 @@ def test_what_is_saved_is_loaded(artifact: Artifact) -> None:
     assert again.rule == CropRule(56, 0.2)
     assert again.test_pictures() == ("one", "two")
     assert len(again.digest) == 64
+
+
+def test_only_a_model_is_replaced(artifact: Artifact, tmp_path: Path) -> None:
+    """Saving over another folder of the user's is refused; an empty one, or a model, is taken."""
+    files = {ONNX: b"other", WEIGHTS: b"weights"}
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", artifact.folder):
+        assert save(folder, _manifest(), files).digest != artifact.digest
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    for folder in (tmp_path / "mine", tmp_path / "mine" / "notes.txt"):
+        with pytest.raises(ConfigError, match="holds something else than a model"):
+            save(folder, _manifest(), files)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", [ONNX, WEIGHTS])

@@ -7,7 +7,14 @@ import pytest
 
 from training.augment import Augmentation, Augmenter, degraded
 from training.faces import Faces
-from training.synthesis import lowered, with_drawn_mask, with_hand_before, with_head_before
+from training.synthesis import (
+    cut_off,
+    lowered,
+    with_drawn_mask,
+    with_hand_before,
+    with_head_before,
+    with_thing_before,
+)
 from worker.inference.align import CropRule
 from worker.records import Box, Image
 
@@ -105,6 +112,30 @@ def test_a_head_at_the_edge_is_cut_off(rng: np.random.Generator) -> None:
     for _ in range(20):
         assert with_head_before(_plain(100), box, (_plain(20), box), rng).shape == (80, 80, 3)
         assert with_hand_before(_plain(100), box, rng).shape == (80, 80, 3)
+        assert with_thing_before(_plain(100), box, rng).shape == (80, 80, 3)
+
+
+def test_a_thing_hides_the_mouth_and_nothing_else(rng: np.random.Generator) -> None:
+    """What is before the mouth leaves the eyes free; the patch itself stays as it was."""
+    patch, box = _striped(), Box(20, 20, 60, 70)
+    for _ in range(20):
+        hidden = with_thing_before(patch, box, rng)
+        assert (hidden[45:70, 20:60] != patch[45:70, 20:60]).any()
+        assert (hidden[:26] == patch[:26]).all()
+    assert (patch == _striped()).all()
+
+
+def test_a_face_at_the_edge_of_the_picture(rng: np.random.Generator) -> None:
+    """Patch and box end at the same column, an eighth to a half of the face is gone."""
+    box = Box(20, 20, 60, 70)
+    for _ in range(50):
+        patch, left = cut_off(_plain(100), box, rng)
+        assert 20 <= left.width <= 36
+        assert (left.x1 == 0) or (left.x2 == patch.shape[1])
+        assert (left.y1, left.y2) == (box.y1, box.y2)
+    patch, left = cut_off(_plain(100), Box(-30, 20, 110, 70), rng)
+    assert patch.shape[1] > 0
+    assert left.width > 0
 
 
 def _striped() -> Image:

@@ -103,12 +103,15 @@ def test_faces_of_no_class_are_told(run: Any, voc: Path, tmp_path: Path, form: s
     for file in (folder / "annotations").iterdir():
         file.write_text(re.sub("<name>.*?</name>", "<name>face</name>", file.read_text()))
     options = ("--form", form, "--detector", "none", "--workers", 1)
-    sources = ("-d", folder) if form == "report" else ("-d", folder, "-d", voc)
-    code, out, err = run("prepare", *sources, "-o", tmp_path / "a", *options)
-    assert code == 0
-    assert json.loads(out)["skipped"] == {"face_without_label": 72}
-    assert "72 faces are left out" in err
-    assert "--name face=without_mask" in err
+    code, _, err = run("prepare", "-d", folder, "-o", tmp_path / "alone", *options)
+    assert code == 1
+    assert "give --name face=CLASS" in err
+    if form == "patches":
+        code, out, err = run("prepare", "-d", folder, "-d", voc, "-o", tmp_path / "a", *options)
+        assert code == 0
+        assert json.loads(out)["skipped"] == {"face_without_label": 72}
+        assert "72 faces are left out" in err
+        assert "--name face=without_mask" in err
     named = ("--name", "face=without_mask")
     code, out, err = run("prepare", "-d", folder, "-o", tmp_path / "b", *options, *named)
     assert (code, json.loads(out)["faces"]) == (0, {"without_mask": 72})
@@ -151,6 +154,14 @@ def test_the_presets_are_told(run: Any) -> None:
         (("--set", "epoch=3"), "epoch"),
         (("--set", "epochs"), "KEY=VALUE"),
         (("--set", "batch_size=5000"), "make it smaller"),
+        (("--set", "batch_size=1"), "0 or at least 2"),
+        (("--set", "class_shares=[0,0,0]", *BATCH), "no face to draw"),
+        (("--set", "class_shares=[-1,1,1]", *BATCH), "class_shares.0"),
+        (("--set", "augmentation.zoom=-1", *BATCH), "augmentation.zoom"),
+        (("--set", "learning_rate=1e30", *BATCH), "learning_rate"),
+        (("--set", "fold=0", "--set", "patience=3", *BATCH), "patience"),
+        (("--set", "fold=0", "--set", "start_from=maskwatch-classifier", *BATCH), "may have seen"),
+        (("--preset", "quick", "--recipe", "recipe.json"), "give one"),
         (("--set", "network=resnet-9000"), "there is no network"),
         (("--set", "class_weights=[1,2]"), "2 values for 3 classes"),
         (("--recipe", "nowhere.json"), "cannot be read"),
@@ -181,7 +192,7 @@ def test_ctrl_c_says_how_to_go_on(
         patch.setattr("training.session.plots.save_curve", interrupted)
         code, _, err = run("fit", "-d", prepared, "-o", tmp_path / "run", *_fit_options())
     assert code == 1
-    assert "--resume goes on" in err
+    assert "the same command goes on, fit by --resume" in err
     code, _, err = run("fit", "-d", prepared, "-o", tmp_path / "run", *_fit_options(), "--resume")
     assert code == 0
     assert "going on after epoch 1 of 2" in err
@@ -208,6 +219,105 @@ def test_five_folds_are_pooled(run: Any, prepared: Path, tmp_path: Path) -> None
     code, _, err = run("evaluate", *runs[:4])
     assert code == 2
     assert "one run for each of five" in err
+
+    code, _, err = run("evaluate", runs[0], "--folds", tmp_path / "folds.json")
+    assert code == 0
+    other = tmp_path / "other"
+    assert run("fit", "-d", prepared, "-o", other, *_fit_options())[0] == 0
+    code, _, err = run("evaluate", other, "--folds", tmp_path / "folds.json")
+    assert code == 2
+    assert "of another recipe" in err
+    code, _, err = run("evaluate", other, "--folds", other / "recipe.json")
+    assert code == 2
+    assert "holds no figures of folds" in err
+
+
+def test_two_classes_of_a_recipe_of_three(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """The share of the class that is left out goes with it."""
+    out = tmp_path / "two"
+    assert run("fit", "-d", prepared, "-o", out, *_fit_options(), "--set", "classes=2")[0] == 0
+    assert load_run(out).recipe.class_shares == (0.46, 0.46)
+
+
+def test_nothing_of_a_user_s_is_lost(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """By an export into a folder of other things, or by a fit over a run that cannot begin."""
+    fitted, kept = tmp_path / "runs" / "one", tmp_path / "runs" / "notes.txt"
+    assert run("fit", "-d", prepared, "-o", fitted, *_fit_options())[0] == 0
+    kept.write_text("mine")
+    assert run("evaluate", fitted)[0] == 0
+    code, _, err = run("export", fitted, "-o", tmp_path / "runs")
+    assert (code, kept.read_text()) == (2, "mine")
+    assert "holds something else than a model" in err
+
+    two = tmp_path / "two"
+    shutil.copytree(prepared, two)
+    rows = (two / "faces.csv").read_text().splitlines(keepends=True)
+    (two / "faces.csv").write_text(
+        "".join(row for row in rows[:-1] if "mask_worn_incorrectly" not in row) + rows[-1]
+    )
+    code, _, err = run("fit", "-d", two, "-o", fitted, *_fit_options(), "--overwrite")
+    assert code == 2
+    assert "no example of mask_worn_incorrectly" in err
+    assert load_run(fitted).weights()
+
+
+def test_figures_belong_to_weights_and_runs_to_data(
+    run: Any, voc: Path, prepared: Path, tmp_path: Path
+) -> None:
+    """Other weights are not exported with them; other faces do not go on with a run."""
+    data, fitted = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(prepared, data)
+    assert run("fit", "-d", data, "-o", fitted, *_fit_options())[0] == 0
+    assert run("evaluate", fitted)[0] == 0
+    folder = load_run(fitted).folder
+    folder.write_weights({key: value + 1 for key, value in load_run(fitted).weights().items()})
+    code, _, err = run("export", fitted, "-o", tmp_path / "model")
+    assert code == 2
+    assert "run maskwatch-train evaluate" in err
+
+    rows = (data / "faces.csv").read_text()
+    (data / "faces.csv").write_text(rows.replace(",without_mask,", ",with_mask,", 1))
+    code, _, err = run("fit", "-d", data, "-o", fitted, *_fit_options(), "--resume")
+    assert code == 2
+    assert "other data" in err
+
+
+def test_a_fold_is_not_calibrated_and_says_so(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """It has no validation part; nor does its card claim one."""
+    options = (*_fit_options(), "--set", "fold=0")
+    assert run("fit", "-d", prepared, "-o", tmp_path / "run", *options)[0] == 0
+    assert run("evaluate", tmp_path / "run")[0] == 0
+    assert "nothing is calibrated" in (tmp_path / "run" / "evaluation.md").read_text()
+
+
+def test_pictures_split_by_face_are_not_called_unseen(
+    run: Any, prepared: Path, tmp_path: Path
+) -> None:
+    """Those of which a face was trained on do not stand among the test pictures."""
+    options = (*_fit_options(), "--set", "split=face")
+    assert run("fit", "-d", prepared, "-o", tmp_path / "run", *options)[0] == 0
+    assert run("evaluate", tmp_path / "run")[0] == 0
+    made = load_run(tmp_path / "run")
+    parts = parts_of(made.recipe, made.data)
+    named = made.read_evaluation()["test_pictures"]["generated"]
+    assert not {face.picture for face in parts.train} & set(named)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("evaluate", "run", "-o", "x.json"), "--out is for five folds"),
+        (("evaluate", "a", "b", "--note", "x"), "for the card of one run"),
+        (("prepare", "-d", ".", "-o", "x", "--third"), "--third is for --form report"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    run: Any, arguments: tuple[str, ...], sentence: str
+) -> None:
+    """Rather than left aside."""
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert sentence in err
 
 
 def test_a_card_names_the_teachers(run: Any, prepared: Path, tmp_path: Path) -> None:

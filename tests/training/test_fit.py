@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -278,9 +279,23 @@ def test_a_classifier_starts_from_a_shipped_model(tiny: Recipe) -> None:
     assert all(torch.equal(network[name], detector[name]) for name in own)
 
 
-def test_early_stop_ends_a_run(tiny: Recipe, prepared: Path, tmp_path: Path) -> None:
+def test_early_stop_ends_a_run(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After so many epochs without a better validation loss it is over."""
-    stubborn = tiny.model_copy(update={"epochs": 20, "patience": 1, "learning_rate": 1.0})
+    monkeypatch.setattr(fitting.Trainer, "_validate", lambda _self: (1.0, 0.5))
+    stubborn = tiny.model_copy(update={"epochs": 20, "patience": 2})
     trainer = _trainer(stubborn, prepared, tmp_path / "run")
     trainer.run(lambda _epoch: None)
-    assert trainer.epochs_done < 20
+    assert trainer.epochs_done == 3
+
+
+def test_a_validation_loss_that_is_no_number_stops(
+    tiny: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its checkpoint takes the place of a good one; with no validation part it is none."""
+    trainer = _trainer(tiny, prepared, tmp_path / "run")
+    monkeypatch.setattr(trainer, "_validate", lambda: (math.nan, 0.5))
+    with pytest.raises(WorkError, match=r"the loss is nan on validation in epoch 1; .*new run"):
+        trainer.run(lambda _epoch: None)
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_a_large_face_s_patch_is_shrunk() -> None:
     assert face.box.height / face.box.width == pytest.approx(1.25, abs=0.01)
 
 
+def test_a_patch_of_any_shape_is_shrunk() -> None:
+    """Down to one pixel, where a picture is a thin strip."""
+    image = np.zeros((3000, 6, 3), np.uint8)
+    _, patch = patch_of(image, Box(0, 0, 6, 2900), None, source="s", picture="p", label=1)
+    assert patch.shape == (LARGEST_PATCH_PX, 1, 3)
+
+
 def test_the_detector_s_box_of_the_same_face_is_kept() -> None:
     """The one that overlaps most, if it overlaps enough."""
     box = Box(0, 0, 10, 10)
@@ -93,6 +101,34 @@ def test_bad_pictures_are_skipped_by_reason(voc: Path, tmp_path: Path) -> None:
     assert done.skipped == {"unusable_file": 1, "unusable_picture": 1, "face_too_small": 1}
     assert len(load_faces(tmp_path / "out")) == 2 * 34
     assert "picture1.png" in (tmp_path / "out" / "problems.csv").read_text()
+
+
+def test_the_report_s_form_tells_what_it_leaves_out(voc: Path, tmp_path: Path) -> None:
+    """As the other form does; a set of which nothing is left is refused."""
+    folder = tmp_path / "copy"
+    shutil.copytree(voc, folder)
+    (folder / "images" / "picture0.png").write_text("no picture")
+    file = folder / "annotations" / "picture2.xml"
+    file.write_text(
+        file.read_text().replace("</annotation>", _object(1, 1, 2, 2) + "</annotation>")
+    )
+    done = prepare_report(read_source(folder), tmp_path / "out", workers=1)
+    thirds = done.skipped.pop("third_class")
+    assert done.skipped == {"unusable_file": 1, "face_too_small": 1}
+    assert sum(done.faces.values()) + thirds == 70
+    assert "picture0.png" in (tmp_path / "out" / "problems.csv").read_text()
+    for file in (folder / "annotations").iterdir():
+        file.write_text(re.sub("<name>.*?</name>", "<name>face</name>", file.read_text()))
+    with pytest.raises(WorkError, match="not one usable face was found"):
+        prepare_report(read_source(folder), tmp_path / "none", workers=1)
+
+
+def test_two_folders_of_one_name_are_refused(voc: Path, tmp_path: Path) -> None:
+    """Figures, weights and splits go by it."""
+    shutil.copytree(voc, tmp_path / "copy" / voc.name)
+    sources = [read_source(voc), read_source(tmp_path / "copy" / voc.name)]
+    with pytest.raises(ConfigError, match=f"are both named {voc.name}"):
+        prepare(sources, tmp_path / "out", detector=None)
 
 
 def test_faces_are_the_same_with_more_processes(voc: Path, prepared: Path, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_yolo_is_read(tmp_path: Path) -> None:
     [
         "names: ['without_mask', 'with_mask']\nnc: 2\n",
         "nc: 2\nnames:\n  0: without_mask\n  1: with_mask\n",
+        "names:\n# what they mean\n  1: with_mask  # worn\n\n  0: without_mask\nnc: 2\n",
+        "names:\n- Without Mask\n- With Mask\n",
     ],
 )
 def test_yolo_names_from_yaml(tmp_path: Path, text: str) -> None:
@@ -57,6 +59,19 @@ def test_yolo_names_from_yaml(tmp_path: Path, text: str) -> None:
     (folder / "classes.txt").unlink()
     (folder / "data.yaml").write_text(text)
     assert read_source(folder).pictures[0].faces[0].name == "with_mask"
+
+
+def test_yolo_names_may_have_blanks(tmp_path: Path) -> None:
+    """One name a line, so a name of two words shifts no other; what is no text is a sentence."""
+    folder = _yolo(
+        tmp_path / "set", "2 0.5 0.5 0.5 0.4\n", "face shield\nwith_mask\nwithout_mask\n"
+    )
+    assert read_source(folder).pictures[0].faces[0].name == "without_mask"
+    (folder / "labels" / "classes.txt").write_bytes((folder / "classes.txt").read_bytes())
+    assert read_source(folder).report.skipped == ()
+    (folder / "classes.txt").write_bytes("männer\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"classes\.txt cannot be read as text"):
+        read_source(folder)
 
 
 def test_yolo_without_names_is_refused(tmp_path: Path) -> None:
@@ -70,7 +85,10 @@ def test_yolo_without_names_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("7 0.5 0.5 0.2 0.2", "not_a_number"),
+        ("7 0.5 0.5 0.2 0.2", "not_a_box"),
+        ("-1 0.5 0.5 0.2 0.2", "not_a_box"),
+        ("1 0.2 0.3 0.6 0.3 0.6 0.9 0.2 0.9", "not_a_box"),
+        ("1 0.5 0.5", "not_a_number"),
         ("1 0.5 half 0.2 0.2", "not_a_number"),
         ("1 0.5 0.5 0.0 0.2", "empty"),
         ("1 0.5 0.5 -0.2 0.2", "empty"),
@@ -99,6 +117,20 @@ def test_class_folders_are_read(tmp_path: Path) -> None:
     source = read_source(tmp_path / "set")
     assert source.form == "folders"
     assert [p.faces[0].name for p in source.pictures] == ["with_mask", "without_mask"]
+
+
+def test_a_class_folder_of_an_unknown_name_is_told(tmp_path: Path) -> None:
+    """With the map to give; case and blanks make no difference."""
+    for place in ("With Mask", "without_mask", "chin_mask"):
+        _picture(tmp_path / "set" / place / "a.png")
+    (tmp_path / "set" / "notes").mkdir()
+    source = read_source(tmp_path / "set")
+    assert len(source.pictures) == 2
+    (line,) = source.report.lines()
+    assert "chin_mask (1 boxes)" in line
+    assert "--name chin_mask=MEANING" in line
+    named = read_source(tmp_path / "set", {"chin_mask": "mask_worn_incorrectly"})
+    assert {picture.faces[0].label for picture in named.pictures} == {0, 1, 2}
 
 
 def test_pictures_and_annotations_without_each_other_are_reported(

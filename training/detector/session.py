@@ -302,7 +302,7 @@ def _short(path: Path) -> str:
 
 
 def _append(path: Path, row: Mapping[str, float]) -> None:
-    new = not path.exists()
+    new = not path.exists() or not path.stat().st_size
     with writing(path), path.open("a", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(row))
         if new:

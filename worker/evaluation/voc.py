@@ -24,7 +24,9 @@ from worker.records import CLASSES, Box, ClassName
 AnnotationName = ClassName | Literal["face", "ignore"]
 """``face`` is one whose label is not known; ``ignore`` a region that counts neither way."""
 
-BoxReason = Literal["clipped", "outside", "inverted", "empty", "not_a_number", "unknown_name"]
+BoxReason = Literal[
+    "clipped", "outside", "inverted", "empty", "not_a_number", "not_a_box", "unknown_name"
+]
 
 MAX_ANNOTATION_BYTES = 4 * 1024 * 1024
 
@@ -181,13 +183,13 @@ def read_annotation(
     Raises:
         BadDataError: the file is too large, malformed, or holds entities.
     """
-    known = {**NAMES, **{_plain(name): target for name, target in (names or {}).items()}}
+    known = known_names(names)
     faces: list[AnnotatedFace] = []
     faults: list[BoxFault] = []
     for number, element in enumerate(_parse(path).iter("object"), start=1):
         written = (element.findtext("name") or "").strip()
         box, reason = _box(element, width, height)
-        name = known.get(_plain(written))
+        name = known.get(plain_name(written))
         if box is not None:
             faces.append(AnnotatedFace(box, name or "ignore"))
         if reason is not None:
@@ -195,6 +197,15 @@ def read_annotation(
         if name is None and box is not None:
             faults.append(BoxFault(path, number, "unknown_name", written))
     return tuple(faces), tuple(faults)
+
+
+def known_names(more: Mapping[str, AnnotationName] | None) -> dict[str, AnnotationName]:
+    """What names mean, by their ``plain_name``.
+
+    Args:
+        more: further names, over ``NAMES``.
+    """
+    return {**NAMES, **{plain_name(name): target for name, target in (more or {}).items()}}
 
 
 def parse_names(pairs: Collection[str]) -> dict[str, AnnotationName]:
@@ -320,6 +331,6 @@ def _corners(element: Element) -> Iterator[float]:
         yield value
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name without differences of case, blanks and hyphens."""
     return "_".join(name.strip().lower().replace("-", " ").split())

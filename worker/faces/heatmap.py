@@ -7,6 +7,7 @@ and the way from the point to its centre.
 from __future__ import annotations
 
 import hashlib
+import logging
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from worker.errors import ConfigError, ModelError
+from worker.errors import BadDataError, ConfigError, ModelError
 from worker.faces.maps import (
     MULTIPLE_PX,
     STRIDE_PX,
@@ -29,6 +30,8 @@ from worker.faces.maps import (
 from worker.inference.artifact import CENTER_POINT, CENTER_POINT_SLIM, Artifact, load
 from worker.inference.engine import Device, takes_cuda
 from worker.records import Box, Detection, Image
+
+log = logging.getLogger(__name__)
 
 SCALE_LIMITS = (0.125, 2.0)
 MAX_INPUT_PX = 2_048
@@ -69,17 +72,36 @@ class HeatmapDetector:
         self.threshold = threshold
         self._engine = engine
         self._scale = float(np.clip(smallest_px / min_face_px, *SCALE_LIMITS))
+        self._min_face_px = min_face_px
+        self._told: set[tuple[int, int]] = set()
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """See ``Detector.detect``."""
         height, width = image.shape[:2]
+        self._tell_of_limit(width, height)
         pixels, (wide, high) = fitted(image, self._scale)
-        boxes, scores = decode_points(
-            self._engine.run(pixels), self.threshold if min_score is None else min_score
-        )
+        maps = self._engine.run(pixels)
+        if not np.isfinite(maps.heat).all():
+            raise BadDataError(
+                f"the detector {self.name} gave values that are not finite; evaluate it again "
+                "before using it"
+            )
+        boxes, scores = decode_points(maps, self.threshold if min_score is None else min_score)
         boxes[:, 0::2] *= width / wide
         boxes[:, 1::2] *= height / high
         return kept(boxes, scores, width, height)
+
+    def _tell_of_limit(self, width: int, height: int) -> None:
+        """Say once for each size of frame that it is too large for the smallest face wanted."""
+        over = self._scale * max(width, height) / MAX_INPUT_PX
+        if over > 1 and (width, height) not in self._told:
+            self._told.add((width, height))
+            log.warning(
+                "in %dx%d the detector %s finds faces from %.0f px on, not from %d px: pictures "
+                "are looked at with at most %d px a side; give the camera a region",
+                *(width, height, self.name, over * self._min_face_px, self._min_face_px),
+                MAX_INPUT_PX,
+            )
 
 
 def open_shipped(folder: str, min_face_px: int, device: Device) -> HeatmapDetector:

@@ -77,6 +77,7 @@ class OnnxMaps:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
         self._sessions: OrderedDict[tuple[int, int], ort.InferenceSession] = OrderedDict()
+        self._crowded = False
         self._lock = threading.Lock()
 
     def run(self, pixels: Image) -> FaceMaps:
@@ -93,6 +94,13 @@ class OnnxMaps:
             self._sessions[height, width] = session
             while len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
+                if not self._crowded:
+                    self._crowded = True
+                    log.warning(
+                        "frames of more than %d sizes are looked at in turn, and networks are "
+                        "built anew for them, which doubles the cost; give regions equal sizes",
+                        MAX_SESSIONS,
+                    )
             return session
 
 

@@ -199,14 +199,19 @@ def save(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Artifa
     """Write an artifact whole or not at all: beside its place first, then renamed into it.
 
     Args:
-        folder: its place; what was there is replaced.
+        folder: its place; a model that was there is replaced.
         manifest: without digests.
         files: content by name. The card and the list of test pictures may be corrected
             later, so only the other files are covered by the digest.
 
     Raises:
+        ConfigError: something else than a model stands there.
         ModelError: it cannot be written.
     """
+    folder = folder.resolve()
+    used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if used and not (folder / MANIFEST).exists():
+        raise ConfigError(f"{folder} holds something else than a model; name a new folder")
     covered = {
         name: hashlib.sha256(content).hexdigest()
         for name, content in sorted(files.items())

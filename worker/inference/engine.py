@@ -164,11 +164,12 @@ def fill(network: torch.nn.Module, name: str, weights: Path) -> None:
     Raises:
         ModelError: the file does not fit the network.
     """
+    from safetensors import SafetensorError  # noqa: PLC0415
     from safetensors.torch import load_file  # noqa: PLC0415
 
     try:
         network.load_state_dict(load_file(weights))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"{weights} does not fit the network {name}; export the model again"
         ) from error
