@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
@@ -241,7 +242,13 @@ def _parallel(
         return
     fresh = get_context("spawn")  # a fork would inherit locks that a detector's threads hold
     with ProcessPoolExecutor(count, fresh, initializer=_begin_process) as pool:
-        yield from pool.map(work, tasks, chunksize=8)
+        try:
+            yield from pool.map(work, tasks, chunksize=8)
+        except BrokenProcessPool:
+            raise WorkError(
+                "a process that cuts faces was killed, as it happens where memory is short; take "
+                "fewer by --workers"
+            ) from None
 
 
 def _begin_process() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from training.faces import load_faces
 from training.patches import LARGEST_PATCH_PX, patch_of, same_face
-from training.prepare import prepare, prepare_report
+from training.prepare import _parallel, prepare, prepare_report
 from training.sources import read_source
 from worker.errors import ConfigError, WorkError
 from worker.records import Box
@@ -136,6 +137,17 @@ def test_faces_are_the_same_with_more_processes(voc: Path, prepared: Path, tmp_p
     prepare([read_source(voc)], tmp_path / "out", detector=None, workers=2)
     for name in ("faces.csv", "patches.npy"):
         assert (tmp_path / "out" / name).read_bytes() == (prepared / name).read_bytes()
+
+
+def _dies(_task: object) -> object:
+    """As a process that the system kills for its memory."""
+    os._exit(9)
+
+
+def test_a_process_that_is_killed_is_told() -> None:
+    """In a sentence, and the work ends."""
+    with pytest.raises(WorkError, match="was killed, as it happens where memory is short"):
+        list(_parallel(_dies, [("s", False, None)] * 20, 2))  # type: ignore[list-item]
 
 
 def test_a_folder_that_holds_something_is_refused(voc: Path, tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ class Tracker:
             ended with it, confirmed or not.
         """
         assigned = self._assigned(detections, now_s)
-        for path in self._paths:
-            path.missed += 1
+        for known in self._paths:
+            known.missed += 1
         seen: list[Track] = []
         for index, detection in enumerate(detections):
             path = assigned.get(index)
