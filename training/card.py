@@ -127,6 +127,15 @@ def tables(found: dict[str, Any]) -> list[str]:
         ("f1", "F1"),
     ):
         lines.append(f"| {title} | {_figure(two, name)} | {_figure(small, name)} |")
+    decided = found["decided"]
+    lines += [
+        "",
+        "At one look as the worker goes by it, a label from a probability of "
+        f"{decided['enter']:g} on: {_percent(decided['unknown'])} unknown, "
+        f"{_percent(decided['called_third'])} `mask_worn_incorrectly`; of the rest specificity "
+        f"{_figure(decided, 'specificity')}, negative predictive value "
+        f"{_figure(decided, 'npv')}, F1 {_figure(decided, 'f1')}.",
+    ]
     lines += ["", "| width | faces | F1 | specificity |", "|---|---|---|---|"]
     for size in found["by_size"]:
         count = sum(size["confusion"].values())
@@ -186,6 +195,10 @@ def _figure(measures: dict[str, Any], name: str) -> str:
     if not interval or interval[0] is None:
         return f"{value:.3f}"
     return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def _percent(share: float | None) -> str:
+    return "n/a" if share is None else f"{100 * share:.1f} %"
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.calibrate import masked_share
+from worker.config import Deciding
 from worker.evaluation.measures import (
     TwoClasses,
     balanced_accuracy,
@@ -81,6 +82,7 @@ def figures(judged: Judged, threshold: float = 0.5, repeats: int = 1_000) -> dic
         ],
         "below_20px": _two(judged.where(judged.sizes_px < 20), threshold, repeats),
     }
+    told["decided"] = _decided(judged, Deciding().enter)
     if judged.shares.shape[1] > 2:
         told["three_classes"] = _three(judged, repeats)
     document: dict[str, Any] = _without_nan(told)
@@ -111,6 +113,23 @@ def _two(judged: Judged, threshold: float, repeats: int) -> dict[str, Any]:
             for name in MEASURES
         }
     return told
+
+
+def _decided(judged: Judged, enter: float) -> dict[str, Any]:
+    """One look as the worker goes by it: a label from a share on, else ``unknown``.
+
+    Over the faces of the first two classes; the figures are of those that get one of these labels.
+    """
+    some = judged.where(judged.labels < 2)
+    said = np.where(some.shares.max(1) >= enter, some.shares.argmax(1), -1)
+    two = (said == 0) | (said == 1)
+    counts = two_classes(some.labels[two] == 1, said[two] == 1)
+    return {
+        "enter": enter,
+        "unknown": float((said == -1).mean()) if len(said) else math.nan,
+        "called_third": float((said == 2).mean()) if len(said) else math.nan,
+        **{name: _measure(counts, name) for name in MEASURES},
+    }
 
 
 def _measured(name: str, threshold: float, judged: Judged) -> float:

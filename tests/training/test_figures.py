@@ -98,6 +98,19 @@ def test_a_threshold_is_no_guess() -> None:
     assert cheapest_threshold(shares, np.array([1, 1, 0])) >= 0.5
 
 
+def test_what_the_worker_would_not_decide_is_unknown() -> None:
+    """Doubtful faces get no label, and the measures are of those that get one of the two."""
+    shares = np.array(
+        [[0.9, 0.1, 0], [0.4, 0.6, 0], [0.1, 0.9, 0], [0.3, 0.0, 0.7], [0.0, 0.0, 1.0]]
+    )
+    judged = Judged(np.array([0, 0, 1, 0, 2]), shares, list("abcde"), np.full(5, 30.0))
+    found = figures(judged, repeats=10)
+    assert found["two_classes"]["specificity"] == pytest.approx(2 / 3, abs=1e-6)
+    decided = found["decided"]
+    assert (decided["unknown"], decided["called_third"]) == (0.25, 0.25)
+    assert (decided["specificity"], decided["npv"], decided["f1"]) == (1, 1, 1)
+
+
 def test_the_third_class_is_left_aside() -> None:
     """A face that is half worn incorrectly is still with or without a mask."""
     assert masked_share(np.array([[0.1, 0.3, 0.6]])) == pytest.approx([0.75])
