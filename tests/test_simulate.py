@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from output.rig import FACE, MODEL, frame_of
 from output.stream import read_all
-from service.redis_server import _shared_server, shared_redis
+from service.redis_server import _shared_server, client_of, shared_redis
 
 from worker.crowd import Crowd
 from worker.errors import ConfigError, WorkError
@@ -155,6 +155,16 @@ def test_frames_come_twice() -> None:
     way.frames(7)
     way.sink.repeat("hall")
     assert way.seqs == [0, 1, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6]
+
+
+def test_duplicates_reach_redis(shared_redis: RedisServer) -> None:
+    """So that a consumer's own care is tried: the same event stands in the stream twice."""
+    plan = Plan(cameras=1, rate=200, seconds=1.5, faults=("duplicate",), fault_every_s=(0.2, 0.4))
+    Simulation(plan, settings_of(shared_redis.url)).run(threading.Event())
+    with client_of(shared_redis) as client:
+        entries = client.xrange("maskwatch:frames:simulated-1")
+    ids = [json.loads(fields["event"])["event_id"] for _, fields in entries]
+    assert len(set(ids)) < len(ids)
 
 
 def test_a_fault_that_is_none_is_refused() -> None:

@@ -6,6 +6,7 @@ repeats a value that may hold a secret: an address, a user, a password.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -197,6 +198,9 @@ class Redis(Credentials):
             ) from None
         if parts.scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("the Redis address starts with redis://, rediss:// or unix://")
+        database = parts.path.strip("/")
+        if parts.scheme != "unix" and database and not database.isdecimal():
+            raise ValueError("the database is a number; write redis://host:port/0")
         return url
 
     @field_validator("ca_file")
@@ -246,6 +250,13 @@ class Http(Section):
     def loopback(self) -> bool:
         """True where only this machine can ask."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
+
+    @field_validator("token")
+    @classmethod
+    def _of_ascii(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[ -~]+", token.get_secret_value()):
+            raise ValueError("a browser carries letters, digits and signs of ASCII only")
+        return token
 
     @model_validator(mode="after")
     def _token_where_others_see(self) -> Self:

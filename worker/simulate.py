@@ -121,7 +121,11 @@ class _Life:
     def __post_init__(self) -> None:
         run_id = new_run_id()
         self.publisher = Publisher(
-            self.settings, worker_id=WORKER_ID, run_id=run_id, listener=self.totals
+            self.settings,
+            worker_id=WORKER_ID,
+            run_id=run_id,
+            listener=self.totals,
+            may_repeat=True,
         )
         self.sink = FaultySink(self.publisher.put)
         self.make = EventMaker(worker_id=WORKER_ID, run_id=run_id, model=MODEL, sink=self.sink)

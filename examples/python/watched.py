@@ -25,8 +25,12 @@ def watched(alerts: Iterable[Mapping[str, Any]], last_frame: Mapping[str, str]) 
     for change, following in zip(changes, [*changes[1:], None], strict=False):
         if change["state"] == "up" and change["reason"] != "frozen":
             run = change["run_id"]
-            same_run = following is not None and following["run_id"] == run
-            end = following["since"] if same_run else last_frame.get(run, change["since"])
+            if following is not None and following["run_id"] == run:
+                end = following["since"]
+            else:  # the last of its run: frames are kept for an hour, gaps for a week
+                ends = (gap["from"] for gap in gaps if gap["reason"] in {"stopped", "killed"})
+                told = (end for end in ends if end >= change["since"])
+                end = last_frame.get(run) or min(told, default=change["since"])
             spans.append((change["since"], end))
     for gap in gaps:
         cut = [((a, min(b, gap["from"])), (max(a, gap["to"]), b)) for a, b in spans]

@@ -40,9 +40,15 @@ def change(state: str, since: float, reason: str | None = None, run: str = RUN) 
     }
 
 
-def gap(begin: float, end: float, run: str = RUN) -> dict[str, Any]:
+def gap(begin: float, end: float, run: str = RUN, reason: str = "stalled") -> dict[str, Any]:
     """A gap event."""
-    return {"schema": "maskwatch.gap/1", "run_id": run, "from": at(begin), "to": at(end)}
+    return {
+        "schema": "maskwatch.gap/1",
+        "run_id": run,
+        "from": at(begin),
+        "to": at(end),
+        "reason": reason,
+    }
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,19 @@ def gap(begin: float, end: float, run: str = RUN) -> dict[str, Any]:
         ([change("up", 1)], {RUN: 9}, [(1, 9)]),
         ([], {RUN: 9}, []),
         ([change("up", 1)], {}, []),
+        # frames are trimmed long before alerts: the next run's gap tells how far this one came
+        ([change("up", 1), gap(9, 12, LATER_RUN, "stopped")], {}, [(1, 9)]),
+        ([change("up", 1), gap(9, 12, LATER_RUN, "killed")], {RUN: 8}, [(1, 8)]),
+        (
+            [
+                change("up", 1),
+                gap(5, 6, LATER_RUN, "stopped"),
+                change("up", 6, run=LATER_RUN),
+                gap(20, 22, "third", "stopped"),
+            ],
+            {},
+            [(1, 5), (6, 20)],
+        ),
         ([change("up", 1), change("down", 5, "stalled")], {RUN: 5}, [(1, 5)]),
         (
             [
@@ -86,6 +105,9 @@ def gap(begin: float, end: float, run: str = RUN) -> dict[str, Any]:
         "up",
         "no state",
         "no frame yet",
+        "frames that were trimmed",
+        "frames up to a kill",
+        "two runs whose frames were trimmed",
         "down",
         "an outage",
         "frozen",

@@ -68,6 +68,23 @@ def test_every_event_comes_typed_and_in_order(
     assert stream.pending() == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"cameras": "entrance"}, "write a list, such as"),
+        ({"cameras": ["front door"]}, "write a list, such as"),
+        ({"start": "newest"}, "neither 'new' nor 'oldest'"),
+        ({"url": "redis://127.0.0.1:1/0?ssl=true"}, "cannot be used"),
+        ({"url": "redis://127.0.0.1:1/events"}, "the database is a number"),
+    ],
+)
+def test_what_would_go_wrong_in_silence_is_refused(options: dict[str, Any], sentence: str) -> None:
+    """Before anything is connected."""
+    for kind in (Consumer, AsyncConsumer):
+        with pytest.raises(ConfigError, match=sentence):
+            kind(group="g", name="n", **options)
+
+
 @both_kinds
 def test_what_was_not_acknowledged_comes_again(
     stream: Stream, shared_redis: RedisServer, kind: str

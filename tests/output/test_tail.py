@@ -73,6 +73,24 @@ def test_summaries_come_with_all_cameras(shared_redis: RedisServer, rig_for: Mak
         assert got.get(timeout=10)["zone"] == "till"
 
 
+def test_what_is_no_event_and_no_stream_is_passed_over(
+    shared_redis: RedisServer, rig_for: Make
+) -> None:
+    """However deep its brackets and large its numbers, the next event comes."""
+    with client_of(shared_redis) as client:
+        client.set("maskwatch:frames:text", "no stream")
+        client.xadd(b"maskwatch:frames:\xff", {"event": "{}"})
+    rig = rig_for(shared_redis).start()
+    with following(shared_redis.url) as got:
+        reading(shared_redis)
+        with client_of(shared_redis) as client:
+            client.xadd("maskwatch:alerts", {"event": "[" * 100_000})
+        rig.frames(1, "hall")
+        assert got.get(timeout=10)["camera_id"] == "hall"
+    assert "not watched" in line({"schema": "maskwatch.gap/1", "duration_s": 10.0, "reason": "x"})
+    assert line({"schema": "maskwatch.gap/1", "duration_s": 10**400, "reason": "x"})
+
+
 def test_one_camera_can_be_chosen(shared_redis: RedisServer, rig_for: Make) -> None:
     """With a camera named, frames and alerts of others stay out."""
     rig = rig_for(shared_redis).start()

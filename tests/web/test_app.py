@@ -109,6 +109,49 @@ def test_token_leaves_the_address_for_a_cookie_that_scripts_cannot_read() -> Non
     assert "SameSite=strict" in cookie
 
 
+@pytest.mark.parametrize("host", ["x/metrics?", "x/static/?", "x/healthz#"])
+def test_a_host_opens_no_door(host: str) -> None:
+    """Whatever a caller writes into Host, the path that is served is the one that is guarded."""
+    answer = client(token="s3cret").get("/api/state", headers={"Host": host})
+    assert answer.status_code in {400, 401}
+
+
+def test_a_proxy_s_own_login_leaves_the_cookie_alone() -> None:
+    """Its header is of another scheme; ours may be written in any case."""
+    asked = client(token="s3cret")
+    assert asked.get("/?token=s3cret").status_code == 200
+    assert asked.get("/api/state", headers={"Authorization": "Basic dTpw"}).status_code == 200
+    fresh = client(token="s3cret")
+    assert fresh.get("/api/state", headers={"Authorization": "bearer s3cret"}).status_code == 200
+    assert fresh.get("/api/state", headers={"Authorization": "s3cret"}).status_code == 401
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or for half of something; one that asked, and one that listens on, are not."""
+    monkeypatch.setattr("worker.web.server.ASK_S", 0.4)
+    server = HttpServer(view(), Http(port=0))
+    server.start()
+    place = ("127.0.0.1", int(server.address.rpartition(":")[2]))
+    try:
+        with (
+            socket.create_connection(place, 5) as silent,
+            socket.create_connection(place, 5) as half,
+            socket.create_connection(place, 5) as live,
+        ):
+            half.sendall(b"GET /metrics HTTP/1.1\r\nHost: ")
+            live.sendall(b"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert live.recv(4_096).startswith(b"HTTP/1.1 200")
+            assert silent.recv(1) == b""
+            assert half.recv(1) == b""
+            live.settimeout(1.0)
+            with contextlib.suppress(TimeoutError):
+                while chunk := live.recv(4_096):
+                    assert chunk
+                pytest.fail("the live stream was closed")
+    finally:
+        server.stop()
+
+
 def test_browser_without_the_token_gets_a_form() -> None:
     """People are asked for it; nothing of the worker shows."""
     answer = client(token="s3cret").get("/", headers={"Accept": "text/html"})

@@ -84,11 +84,13 @@ def client(settings: RedisSettings, name: str) -> redis.Redis:
         ConfigError: the address cannot be used.
     """
     try:
-        return redis.Redis.from_url(
+        made = redis.Redis.from_url(
             settings.secret_url(), retry=Retry(NoBackoff(), 0), **_options(settings, name)
         )
+        made.connection_pool.make_connection()  # not opened; an option that is none shows here
     except (ValueError, TypeError):
         raise _unusable(settings) from None
+    return made
 
 
 def async_client(settings: RedisSettings, name: str) -> redis.asyncio.Redis:
@@ -98,13 +100,15 @@ def async_client(settings: RedisSettings, name: str) -> redis.asyncio.Redis:
         ConfigError: the address cannot be used.
     """
     try:
-        return redis.asyncio.Redis.from_url(
+        made = redis.asyncio.Redis.from_url(
             settings.secret_url(),
             retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
             **_options(settings, name),
         )
+        made.connection_pool.make_connection()
     except (ValueError, TypeError):
         raise _unusable(settings) from None
+    return made
 
 
 def _options(settings: RedisSettings, name: str) -> dict[str, Any]:

@@ -154,6 +154,12 @@ class _AnyConsumer:
                 )
         if isinstance(streams, str) or not streams or not set(streams) <= set(ALL_STREAMS):
             raise ConfigError(f"streams: some of {', '.join(ALL_STREAMS)} are wanted, in a list")
+        if start not in {"new", "oldest"}:
+            raise ConfigError(f"start: {start!r} is neither 'new' nor 'oldest'")
+        if isinstance(cameras, str) or not all(_NAME.fullmatch(name) for name in cameras or ()):
+            raise ConfigError(
+                f"cameras: {cameras!r} are no names of cameras; write a list, such as ['entrance']"
+            )
         if claim_idle_s < 1 or (max_age_s is not None and max_age_s <= 0):
             raise ConfigError("claim_idle_s must be at least 1, and max_age_s above 0")
         self._settings = broker.settings_of(url, prefix, timeout_s, ca_file)

@@ -61,6 +61,7 @@ class Publisher:
         spool: where to keep what Redis does not take; its thread is the caller's to start.
         lease: the right to publish as this worker; none: nobody else does.
         replay_per_s: how fast the spool is emptied, on top of what comes anew.
+        may_repeat: append what is put twice twice, to try a consumer with.
         clock: monotonic seconds.
 
     Raises:
@@ -77,12 +78,13 @@ class Publisher:
         spool: Spool | None = None,
         lease: Lease | None = None,
         replay_per_s: float = 2_000.0,
+        may_repeat: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._listener = listener
         self._clock = clock
-        self._writer = RedisWriter(settings, f"maskwatch-{worker_id}", clock)
+        self._writer = RedisWriter(settings, f"maskwatch-{worker_id}", clock, may_repeat=may_repeat)
         self._states = CameraStates(worker_id=worker_id, run_id=run_id, monotonic=clock)
         self._backlog = Backlog(settings.queue_events)
         self._changed = self._backlog.changed
@@ -201,9 +203,16 @@ class Publisher:
         with self._changed:
             self._over = True
             self._changed.notify_all()
-        if self._spool:
-            self._spool.close(SPOOL_CLOSE_S)
-        self._give_up()
+        if self._spool and not self._spool.close(SPOOL_CLOSE_S):
+            with self._changed:
+                left = len(self._backlog.left())
+            log.error(
+                "the disk is too slow at the stop: whether it keeps the last %d events is not "
+                "known; those that it does come with the next start",
+                left,
+            )
+        else:
+            self._give_up()
         if self._ended.is_set() or not self._running:
             self._writer.close()
 

@@ -132,8 +132,12 @@ class Spool:
             self._end()
             self._ended.set()
 
-    def close(self, timeout_s: float) -> None:
-        """Write what is left, note an ordered end, and let go of the file."""
+    def close(self, timeout_s: float) -> bool:
+        """Write what is left, note an ordered end, and let go of the file.
+
+        Returns:
+            True once that is done; False where it takes longer, and goes on.
+        """
         with self._backlog.lock:
             self._closing = True
             self._wake.notify_all()
@@ -142,6 +146,7 @@ class Spool:
         elif not self._ended.is_set():
             self._end()
             self._ended.set()
+        return self._ended.is_set()
 
     def turn(self) -> None:
         """Delete what is settled, write what has waited for too long, read on."""

@@ -129,8 +129,7 @@ class _Reader:
         else:
             names.add(f"{self._prefix}:compliance")
             # No character that a prefix may hold means anything in a pattern.
-            for key in self._client.scan_iter(f"{self._prefix}:frames:*", count=1_000):
-                names.add(key.decode())
+            names |= self._frame_streams()
         for name in sorted(names - self._last.keys()):
             self._last[name] = self._end_of(name) if first else "0-0"
         if first and self._camera is not None:
@@ -144,13 +143,17 @@ class _Reader:
             return
         start, others = f"{self._prefix}:frames:", []
         with contextlib.suppress(redis.exceptions.NoPermissionError):  # reading one needs no scan
-            found = self._client.scan_iter(f"{start}*", count=1_000)
-            others = sorted(key.decode().removeprefix(start) for key in found)
+            others = sorted(key.removeprefix(start) for key in self._frame_streams())
         log.warning(
             "no event of a camera %r yet; waiting for its first (there are some of: %s)",
             camera,
             ", ".join(others) or "no camera",
         )
+
+    def _frame_streams(self) -> set[str]:
+        """The streams of cameras; keys of other kinds, or no text, are not a worker's."""
+        keys = self._client.scan_iter(f"{self._prefix}:frames:*", count=1_000, _type="stream")
+        return {key.decode() for key in keys if key.isascii()}
 
     def _end_of(self, name: str) -> str:
         newest: Any = self._client.xrevrange(name, count=1)
@@ -160,7 +163,7 @@ class _Reader:
 def _parsed(fields: Any) -> Document | None:
     try:
         document = json.loads(fields[b"event"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 
@@ -197,7 +200,7 @@ def line(document: Mapping[str, Any]) -> str:
     kind = str(document.get("schema", "")).removeprefix("maskwatch.").partition("/")[0]
     try:
         told = _TELL[kind](document)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         told = json.dumps(document)
     time_of_day = str(document.get("captured_at") or document.get("occurred_at"))[11:23]
     text = f"{time_of_day:12}  {document.get('camera_id', '?')!s:12}  {told}"

@@ -22,10 +22,24 @@ class RedisWriter:
     """Writes to Redis, once: it neither waits nor tries again, it raises.
 
     Raises (every method): ``broker.FAULTS``, for ``broker.explain`` to put into words.
+
+    Args:
+        settings: where to.
+        name: of the client, in Redis.
+        clock: monotonic seconds.
+        may_repeat: append what comes twice twice.
     """
 
-    def __init__(self, settings: config.Redis, name: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: config.Redis,
+        name: str,
+        clock: Callable[[], float],
+        *,
+        may_repeat: bool = False,
+    ) -> None:
         self._settings = settings
+        self._may_repeat = may_repeat
         self._client = broker.client(settings, name)
         self._clock = clock
         self._server_ahead_s = 0.0
@@ -37,7 +51,8 @@ class RedisWriter:
         """Connect, and return what the server is."""
         server = broker.greet(self._client)
         self.learn_clock()
-        self._learn_script()
+        if not self._may_repeat:
+            self._learn_script()
         return server
 
     def keep(self, lease: Lease | None) -> None:

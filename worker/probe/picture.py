@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +64,9 @@ def write_picture(path: Path, looks: Sequence[Look], limits: Limits, *, clear: b
         beside.write_bytes(coded.tobytes())
         beside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise WorkError(f"--picture {path} cannot be written ({error.strerror})") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def pixelated(image: Image, faces: Sequence[Box]) -> Image:

@@ -105,10 +105,10 @@ class Guard:
                     421,
                 )
             return None
-        bearer = request.headers.get("authorization", "")
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         given = (
             request.query_params.get("token")
-            or bearer.removeprefix("Bearer ")
+            or (bearer.strip() if scheme.lower() == "bearer" else "")  # others are a proxy's
             or request.cookies.get(COOKIE, "")
         )
         if self._is_token(given):
@@ -133,7 +133,8 @@ class Guard:
 def _address(request: Request) -> tuple[str, str | None]:
     """Path and token; neither, where what stands in the address is no text."""
     try:
-        return request.url.path, request.query_params.get("token")
+        _ = request.url.path  # is it text? What it says is put together with the Host header,
+        return request.scope["path"], request.query_params.get("token")  # which anybody may write
     except ValueError:
         return "", None
 

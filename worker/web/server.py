@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from worker.config import Http
 from worker.errors import ConfigError
@@ -19,6 +21,42 @@ MAX_CONNECTIONS = 600
 """A hundred browsers with six connections each; beyond, the server itself answers 503."""
 
 
+ASK_S = 10.0
+"""A connection that asks for nothing whole in so long is closed: it takes a place of others."""
+
+
+class _Impatient(H11Protocol):
+    """A connection that is closed where no request is complete in time."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_request()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_for_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait_for_request(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(ASK_S, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
 class HttpServer:
     """Serves the HTTP side of a worker from ``start`` to ``stop``."""
 
@@ -29,6 +67,7 @@ class HttpServer:
         self._hub = LiveHub(view)
         config = uvicorn.Config(
             make_app(view, http, self._hub),
+            http=_Impatient,
             log_config=None,
             access_log=False,
             lifespan="off",
