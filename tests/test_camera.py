@@ -10,7 +10,9 @@ import pytest
 from fakes import frame, noise
 
 from worker.camera import CameraRun
+from worker.capture.clock import Moment
 from worker.config import Camera
+from worker.errors import CameraError
 from worker.metrics import Metrics
 from worker.output.rules.compliance import Compliance
 from worker.records import CameraState, CameraStatus, Gap
@@ -79,6 +81,44 @@ class Rig:
     def put(self, at_s: float) -> None:
         """A frame arrives in the slot."""
         self.run._slot.put(frame(noise(), time.monotonic() - 100.0 + at_s))
+
+
+def test_a_camera_that_leaves_while_blind_has_its_gap() -> None:
+    """Who mends an address while the camera is down still reads how long it was."""
+    rig = Rig()
+    sight = rig.run._source._sight
+    sight.connects(Moment(1_000.0, 10.0))
+    sight.sees(Moment(1_001.0, 11.0))
+    sight.fails(CameraError("refused", "nobody"), "", Moment(1_002.0, 12.0))
+    rig.run.tell_changes()
+    rig.run.retire()
+    rig.run.leave()
+    kinds = [name for name, *_ in rig.told.made]
+    assert kinds == ["camera", "camera", "camera", "gap"]
+    assert rig.run.condition.state == "off"
+    assert rig.told.made[-1][-1] == "refused"
+
+
+def test_nobody_is_visible_on_a_dead_camera() -> None:
+    """Not even who was in the frame that was on its way when it went."""
+    rig = Rig()
+    rig.put(0.0)
+    rig.run.begin()
+    rig.become("down")
+    rig.run._metrics.visible["without_mask"].set(1)
+    rig.run.rest()
+    assert rig.run._metrics.visible["without_mask"]._value.get() == 0
+
+
+def test_blind_time_goes_by_the_monotonic_clock() -> None:
+    """A wall clock that was set meanwhile makes no hour of ten seconds."""
+    rig = Rig()
+    rig.become("up")
+    now_s = time.monotonic()
+    rig.compliance._start_s = now_s - 7_200
+    status = CameraStatus("hall", "down", time.time() - 3_600, "stalled", since_s=now_s - 10)
+    rig.run.status(status)
+    assert rig.compliance.now("all", now_s, 7_200.0).blind_s == pytest.approx(10.0, abs=1.0)
 
 
 @pytest.mark.parametrize("state", ["down", "off"])

@@ -250,6 +250,15 @@ def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str, expected: str
     assert faults(written(tmp_path, text)) == [expected]
 
 
+def test_defaults_that_are_no_table_are_one_fault_of_many(tmp_path: Path) -> None:
+    """Not an accident of ours, with which a running worker would end."""
+    told = faults(written(tmp_path, "defaults = 5\n" + HALL + "min_face_px = 1\n"))
+    assert [line.split(": ")[:2] for line in told] == [
+        ["F:1", "defaults"],
+        ["F:4", "cameras.hall.min_face_px"],
+    ]
+
+
 def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     """Somebody who mends a file wants the whole list."""
     text = HALL + "analyse_fps = 0\n[cameras.door]\nurl = 'demo:x'\nmotoin = 1\n[http]\nport = -1\n"

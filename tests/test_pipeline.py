@@ -104,6 +104,18 @@ def test_stages_run_in_their_order() -> None:
     assert rig.stages == ["motion", "detect", "track", "align", "decide", "rules", "event"]
 
 
+def test_after_a_hang_up_the_first_picture_is_looked_at() -> None:
+    """Its tracks have ended; so however alike it is, who stands there is found again."""
+    rig, still = Rig([face(100, 60)], motion_max_pause_s=3_600), noise()
+    for n in range(4):
+        event = rig.pass_through(still, n / 5)
+    assert event["detection"] == "unchanged"
+    rig.pipeline.close("hall", "camera_down", 100.7)
+    event = rig.pass_through(still, 1.0)
+    assert event["detection"] == "ran"
+    assert len(event["faces"]) == 1
+
+
 def test_unchanged_frame_holds_its_tracks_and_converts_nothing() -> None:
     """Where nothing moves the faces stay, without a look at a pixel's colour."""
     rig = Rig([face(100, 60)])

@@ -62,6 +62,7 @@ class CameraRun:
         self._rated = (time.monotonic(), 0)
         self._busy = False
         self._closing: CloseReason | None = None
+        self.retired = False
         self._lock = threading.Lock()
         self._changes: queue.SimpleQueue[CameraStatus | Gap] = queue.SimpleQueue()
         self._slot = Slot(live=camera.live, on_ready=self._on_ready, on_drop=self._on_drop)
@@ -96,6 +97,7 @@ class CameraRun:
 
     def retire(self) -> None:
         """Capture nothing more, for good: nothing of the source gets out from now on."""
+        self.retired = True
         self.stop()
         self._source.abandon()
 
@@ -104,8 +106,12 @@ class CameraRun:
         self.tell_changes()
         self.close()
         if self.condition.state not in {"off", "ended"}:
-            self.status(CameraStatus(self.camera_id, "off", time.time()))
+            self._source.leave()
             self.tell_changes()
+
+    def forgive(self) -> None:
+        """The process itself did not run: silence until now is not the camera's, nor a hang."""
+        self._source.forgive()
 
     def lingers(self) -> bool:
         """True while a capture thread, the last or one that was given up, has not ended."""
@@ -201,6 +207,8 @@ class CameraRun:
                     self._busy = again = self._slot.ready
                     break
             self._pipeline.close(self.camera_id, closing, time.monotonic())
+            for gauge in self._metrics.visible.values():  # a frame in flight may have set them
+                gauge.set(0)
         if again:
             self._announce(self)
 
@@ -234,9 +242,13 @@ class CameraRun:
         """The camera went up or down."""
         self.condition = status
         self._metrics.tell(status.state, status.reason)
-        blind_s = max(0.0, time.time() - status.since) if status.blind else 0.0
+        now_s = time.monotonic()
+        since_s = now_s
+        if status.blind:
+            known = status.since_s
+            since_s = now_s - (time.time() - status.since) if known is None else known
         state = "down" if status.blind else status.state  # frozen counts as blind
-        self._compliance.camera(self.camera_id, state, time.monotonic() - blind_s)
+        self._compliance.camera(self.camera_id, state, min(now_s, since_s))
         self.history.status(status)
         self._changes.put(status)
 

@@ -146,6 +146,7 @@ def _inherited(details: ErrorDetails, *layers: Mapping[str, Any]) -> bool:
             own = [layer.get("cameras", {}) for layer in layers]
             tables = [cameras.get(camera) for cameras in own if isinstance(cameras, dict)]
             present = any(isinstance(table, dict) and key in table for table in tables)
-            default = any(key in layer.get("defaults", {}) for layer in layers)
+            defaults = [layer.get("defaults", {}) for layer in layers]
+            default = any(isinstance(table, dict) and key in table for table in defaults)
             return default and not present
     return False

@@ -189,6 +189,7 @@ class CameraPipeline:
     def close(self, camera_id: str, reason: CloseReason, now_s: float) -> None:
         """End what is open, since nobody watches any more. Not while a frame is on its way."""
         self._end(camera_id, self._tracker.end_all(), reason, now_s)
+        self._motion.forget()
 
     def _detect(self, image: Image) -> list[Detection]:
         """Detect in the region's part of the picture, and keep what lies in the region."""

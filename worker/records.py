@@ -172,6 +172,7 @@ class CameraStatus:
     """What a camera is doing, since when (seconds since the epoch), and why if it is blind.
 
     ``up`` with a reason is a warning: ``frozen``, or ``clock``, with which it still sees all.
+    ``since_s`` is the same moment by the monotonic clock, where it is known.
     """
 
     camera_id: str
@@ -179,6 +180,7 @@ class CameraStatus:
     since: float
     reason: CameraReason | None = None
     detail: str = ""
+    since_s: float | None = field(default=None, compare=False)
 
     @property
     def blind(self) -> bool:

@@ -59,6 +59,9 @@ ASLEEP_S = 2.0
 HEARTBEAT_S = 5.0
 """How often each camera's state is renewed in Redis."""
 
+JOIN_S = 2.0
+"""All capture threads together get so long to end at a stop; one that blocks is left behind."""
+
 PUBLISH_S = 2.0
 """What an ordered stop leaves of its time for publishing what it has."""
 
@@ -247,8 +250,9 @@ class Service:
         deadline = time.monotonic() + self.settings.worker.stop_timeout_s
         for run in self.cameras.values():
             run.stop()  # nothing new comes in
-        for run in self.cameras.values():
-            run.join(max(0.1, min(2.0, deadline - time.monotonic())))
+        joined_by = min(time.monotonic() + JOIN_S, deadline)
+        for run in self.cameras.values():  # those that block in a library are daemons
+            run.join(max(0.0, joined_by - time.monotonic()))
         *detecting, device, publishing, spooling = self._threads
         self._drain(deadline - PUBLISH_S)
         for _ in detecting:
@@ -334,6 +338,8 @@ class Service:
         if now_s - self._beat_s > ASLEEP_S:
             self._device.forgive(now_s)
             self._woke_s = now_s
+            for run in self.cameras.values():
+                run.forgive()
         beat_due = now_s // HEARTBEAT_S != self._beat_s // HEARTBEAT_S
         self._beat_s = now_s
         changes = self.configuration.poll(now_s, self._fleet.open_detectors)
@@ -344,7 +350,7 @@ class Service:
             self._supervisor.ready()
         self._fleet.tend(now_s)
         for run in self.cameras.values():
-            if run.hung(now_s):
+            if run.hung(now_s) and not run.retired:
                 run.restart()
             if run.tell_changes() or beat_due:
                 self._publisher.put_state(run.condition, fps=run.fps(now_s))

@@ -13,6 +13,10 @@ import pytest
 from capture.clips import make_clip
 from capture.watch import played, watching
 
+from worker.capture.connection import Connection
+from worker.config import Camera
+from worker.errors import CameraError
+
 SHORT_S = 0.1
 
 
@@ -101,3 +105,18 @@ def test_a_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
     watch = played(url=str(cut))
     assert watch.states == ["connecting", "up", "ended: undecodable"]
     assert watch.frames
+
+
+@pytest.mark.parametrize(
+    ("url", "gives_up"), [("/dev/video0", True), ("rtsp://host/x", True), ("clip.mp4", False)]
+)
+def test_what_sends_no_picture_is_given_up(url: str, gives_up: bool) -> None:
+    """A device as much as a network camera; a file may begin with as much rubbish as it likes."""
+    connection = object.__new__(Connection)
+    connection._camera = Camera(url=url)
+    connection._keyframe_s, connection._frame_s = 1.0, 0.0
+    if gives_up:
+        with pytest.raises(CameraError, match="no sound picture"):
+            connection._check_decodable(100.0)
+    else:
+        connection._check_decodable(100.0)

@@ -56,7 +56,7 @@ def test_an_outage_reaches_from_the_last_good_frame_to_the_next() -> None:
 
 
 def test_a_silence_that_nobody_told_of_is_a_gap() -> None:
-    """A process that was frozen saw nothing, and its camera was never down."""
+    """A process that was frozen saw nothing; whoever counts blind time hears of it as well."""
     ears = Ears(silence_s=10.0)
     ears.sight.connects(at(0))
     ears.sight.sees(at(1))
@@ -65,6 +65,8 @@ def test_a_silence_that_nobody_told_of_is_a_gap() -> None:
     assert ears.heard == [
         ("connecting", None, 0),
         ("up", None, 1),
+        ("down", "stalled", 11),
+        ("up", None, 22),
         ("gap", 11, 22, "stalled"),
     ]
 

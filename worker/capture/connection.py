@@ -275,7 +275,7 @@ class Connection:
         limit_s = self._camera.read_timeout_s
         if self._keyframe_s is None or self._camera.keyframes_only:
             limit_s = max(limit_s, KEYFRAME_WAIT_S)
-        if now_s - self._frame_s > limit_s and not self._local:
+        if now_s - self._frame_s > limit_s and self._camera.scheme != "file":
             raise CameraError(
                 "undecodable",
                 f"{self._camera.address} sends data, but no sound picture for {limit_s:.0f} s; "

@@ -79,6 +79,10 @@ class Motion:
         self._looked_at_s = now_s
         return True
 
+    def forget(self) -> None:
+        """Nobody watches for a while: whatever the next frame shows is new."""
+        self._reference = None
+
     def area(self, width: int, height: int) -> Box:
         """The part of a ``width x height`` frame to look at: the region's bounding box."""
         if self._region is None:

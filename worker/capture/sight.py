@@ -66,36 +66,37 @@ class Sight:
         """The camera is to be watched; only news at the start, and when its hours begin."""
         if self._told is None or self._told[0] == "off":
             self._good = now
-            self._tell("connecting", None, now.wall_s)
+            self._tell("connecting", None, now)
 
     def sees(self, now: Moment, warning: CameraReason | None = None) -> None:
         """A good frame came; a warning changes nothing of that."""
         good = self._good if self.state == "up" else None
         if good is not None and now.monotonic_s - good.monotonic_s > self._silence_s:
-            self._goes_blind("stalled", good, now)
-        self._tell("up", warning, now.wall_s)
+            since = self._goes_blind("stalled", good, now)
+            self._tell("down", "stalled", since, "nothing came, and nobody could tell")
+        self._tell("up", warning, now)
         self._end_gap(now)
         self._good = now
 
     def doubts(self, reason: CameraReason, since: Moment, now: Moment) -> None:
         """Frames come that tell nothing: ``frozen``, which is a warning, or ``covered``."""
         state: CameraState = "up" if reason == "frozen" else "down"
-        self._tell(state, reason, self._goes_blind(reason, since, now).wall_s)
+        self._tell(state, reason, self._goes_blind(reason, since, now))
 
     def fails(self, error: CameraError, detail: str, now: Moment) -> None:
         """No frame comes any more, for a reason; ``detail`` is a sentence without secrets."""
         since = self._goes_blind(error.reason, self._good or now, now)
-        self._tell("down", error.reason, since.wall_s, detail)
+        self._tell("down", error.reason, since, detail)
 
     def is_off(self, now: Moment) -> None:
         """Nobody wants to watch the camera at this hour."""
-        self._tell("off", None, now.wall_s)
+        self._tell("off", None, now)
         self._end_gap(now)
         self._good = None
 
     def ends(self, now: Moment, error: CameraError | None = None, detail: str = "") -> None:
         """A file is over; with an error where that was too soon."""
-        self._tell("ended", error.reason if error else None, now.wall_s, detail)
+        self._tell("ended", error.reason if error else None, now, detail)
         self._blind = None
 
     def _goes_blind(self, reason: CameraReason, since: Moment, now: Moment) -> Moment:
@@ -115,7 +116,7 @@ class Sight:
         self._listener.gap(Gap(self._camera_id, start, now.wall_s, reason))
 
     def _tell(
-        self, state: CameraState, reason: CameraReason | None, since: float, detail: str = ""
+        self, state: CameraState, reason: CameraReason | None, since: Moment, detail: str = ""
     ) -> None:
         if self._told == (state, reason):
             return
@@ -125,4 +126,6 @@ class Sight:
             logger.warning("camera %s: %s: %s", self._camera_id, words, detail or self._address)
         else:
             logger.info("camera %s: %s (%s)", self._camera_id, words, self._address)
-        self._listener.status(CameraStatus(self._camera_id, state, since, reason, detail))
+        self._listener.status(
+            CameraStatus(self._camera_id, state, since.wall_s, reason, detail, since.monotonic_s)
+        )

@@ -185,6 +185,14 @@ class Source:
             self._abandoned = True
         self._stopped.set()
 
+    def leave(self) -> None:
+        """Nobody wants to watch this camera any more; after ``abandon``. Ends its gap, too."""
+        self._sight.is_off(Moment(self._clock.wall_s(), self._clock.monotonic_s()))
+
+    def forgive(self) -> None:
+        """Begin the wait for a sign of life anew."""
+        self._activity_s = self._clock.monotonic_s()
+
     def successor(self) -> Source:
         """A new source for the same camera and slot, after ``abandon``; it guards its reads."""
         return Source(

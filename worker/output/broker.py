@@ -105,7 +105,7 @@ def async_client(settings: RedisSettings, name: str) -> redis.asyncio.Redis:
             retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
             **_options(settings, name),
         )
-        made.connection_pool.make_connection()
+        made.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError):
         raise _unusable(settings) from None
     return made
