@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +24,7 @@ from training.sources import Source, demand_distinct
 from worker.errors import BadDataError, ConfigError, WorkError
 from worker.evaluation.pictures import read_picture
 from worker.evaluation.voc import AnnotatedPicture
+from worker.faces.detect import expect_pictures
 from worker.inference.align import CropRule, cut
 from worker.records import CLASSES, Box, Image
 
@@ -253,8 +253,7 @@ def _parallel(
 
 def _begin_process() -> None:
     cv2.setNumThreads(1)
-    # One line for each size of picture that is larger than a detector looks at helps nobody here.
-    logging.getLogger("worker.faces").setLevel(logging.ERROR)
+    expect_pictures()
 
 
 def _demand_empty(out: Path) -> None:

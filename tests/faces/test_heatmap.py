@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,7 @@ def test_large_pictures_are_bounded(shape: tuple[int, int]) -> None:
 
 def test_large_frames_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
     """Once a size: what is asked for cannot be had there, and what can."""
+    caplog.set_level(logging.WARNING, "worker.faces")
     detector = open_detector("fast", min_face_px=12)
     for _ in range(2):
         detector.detect(np.zeros((64, 4_096, 3), np.uint8))
@@ -120,6 +122,7 @@ def test_values_that_are_no_numbers_are_no_empty_hall(monkeypatch: pytest.Monkey
 
 def test_sessions_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     """A source that changes its size for ever does not fill the memory; that it costs is told."""
+    caplog.set_level(logging.WARNING, "worker.faces")
     detector = bright_spots()
     for width in range(32, 32 * (MAX_SESSIONS + 4), 32):
         detector.detect(np.zeros((32, width, 3), np.uint8))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from worker.errors import ConfigError
-from worker.faces.detect import Detector, open_detector
+from worker.faces.detect import Detector, expect_pictures, open_detector
 from worker.faces.heatmap import MAX_IOU, fitted
 from worker.records import Box, Detection, Image
 
@@ -68,6 +68,7 @@ def open_teacher(name: str, min_face_px: int) -> Detector:
     """
     path = Path(name)
     if path.suffix != ".onnx":
+        expect_pictures()
         return open_detector(name, min_face_px=min_face_px)
     if not path.is_file():
         raise ConfigError(f"there is no file {name}; correct the path")

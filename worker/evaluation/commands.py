@@ -18,7 +18,7 @@ from worker.evaluation.evaluate import evaluate, read_stems
 from worker.evaluation.predict import Job, Predictor, plan, run
 from worker.evaluation.summary import table
 from worker.evaluation.voc import parse_names
-from worker.faces.detect import Detector, open_detector
+from worker.faces.detect import Detector, expect_pictures, open_detector
 from worker.inference import artifact
 from worker.inference.artifact import Artifact
 from worker.inference.engine import Device, Engine, open_engine
@@ -64,6 +64,7 @@ def open_parts(choice: Choice) -> Parts:
         ConfigError: there is no such detector, model or device.
     """
     model = artifact.load(choice.model or default_classifier(), kind="classifier")
+    expect_pictures()
     detector = open_detector(
         choice.detector or Detection().detector,
         min_face_px=choice.min_face_px,

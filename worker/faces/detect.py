@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -45,6 +46,11 @@ class Detector(Protocol):
         Returns:
             Boxes in pixels of ``image``, clipped to it.
         """
+
+
+def expect_pictures() -> None:
+    """Pictures of all sizes will come, no camera's frames: what a size costs need not be told."""
+    logging.getLogger("worker.faces").setLevel(logging.ERROR)
 
 
 def open_detector(
