@@ -17,7 +17,7 @@ from worker.inference.artifact import Calibration
 PRIOR = 2.0
 """Strength, in faces, that holds scale at 1 and bias at 0 where data are few."""
 
-CLASS_WEIGHTS = (1.5, 1.0, 3.0)
+CLASS_WEIGHTS = (1.75, 1.0, 2.0)
 """What a face of each class counts in the fit: a mistake on a bare face, or one with its mask
 pulled down, costs more than one on a masked face, so probabilities lean that way."""
 
