@@ -9,7 +9,7 @@ import numpy as np
 
 from training.faces import Face
 from worker.evaluation.measures import overlaps
-from worker.faces.detect import Detector, open_detector
+from worker.faces.detect import Detector, expect_pictures, open_detector
 from worker.records import Box, Image
 
 ROOM = 0.7
@@ -34,6 +34,7 @@ def detections(image: Image, detector: str | None, *, large: bool) -> list[Box]:
     for size in reversed(DETECTOR_FACE_PX) if large else DETECTOR_FACE_PX[:1]:
         opened = _OPEN.get((detector, size))
         if opened is None:
+            expect_pictures()
             opened = _OPEN.setdefault((detector, size), open_detector(detector, min_face_px=size))
         boxes += [found.box for found in opened.detect(image)]
         if boxes:

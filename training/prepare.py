@@ -24,7 +24,6 @@ from training.sources import Source, demand_distinct
 from worker.errors import BadDataError, ConfigError, WorkError
 from worker.evaluation.pictures import read_picture
 from worker.evaluation.voc import AnnotatedPicture
-from worker.faces.detect import expect_pictures
 from worker.inference.align import CropRule, cut
 from worker.records import CLASSES, Box, Image
 
@@ -241,7 +240,7 @@ def _parallel(
         yield from map(work, tasks)
         return
     fresh = get_context("spawn")  # a fork would inherit locks that a detector's threads hold
-    with ProcessPoolExecutor(count, fresh, initializer=_begin_process) as pool:
+    with ProcessPoolExecutor(count, fresh, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         try:
             yield from pool.map(work, tasks, chunksize=8)
         except BrokenProcessPool:
@@ -249,11 +248,6 @@ def _parallel(
                 "a process that cuts faces was killed, as it happens where memory is short; take "
                 "fewer by --workers"
             ) from None
-
-
-def _begin_process() -> None:
-    cv2.setNumThreads(1)
-    expect_pictures()
 
 
 def _demand_empty(out: Path) -> None:

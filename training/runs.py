@@ -17,7 +17,7 @@ import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,23 +94,11 @@ class RunFolder:
 
     def log(self, epoch: Epoch) -> None:
         """Add a line to the log."""
-        row = asdict(epoch)
-        file = self.path / LOG
-        new = not file.exists() or not file.stat().st_size
-        with writing(file), file.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        append_row(self.path / LOG, asdict(epoch))
 
     def read_log(self) -> list[dict[str, str]]:
-        """The log; of an epoch that was done twice, the last line counts."""
-        try:
-            with (self.path / LOG).open(newline="", encoding="utf-8") as stream:
-                rows = {int(row["number"]): row for row in csv.DictReader(stream)}
-        except FileNotFoundError:
-            return []
-        return [rows[number] for number in sorted(rows)]
+        """The log; see ``read_rows``."""
+        return read_rows(self.path / LOG)
 
     def write_weights(self, weights: dict[str, Tensor]) -> None:
         """Write the result, whole or not at all.
@@ -209,6 +197,30 @@ class Run:
     def read_evaluation(self) -> dict[str, Any]:
         """The figures of ``evaluate``; see ``RunFolder.read_evaluation``."""
         return self.folder.read_evaluation()
+
+
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add a line to a log, below the names of its columns.
+
+    Raises:
+        WorkError: the disk does not take it.
+    """
+    new = not path.exists() or not path.stat().st_size
+    with writing(path), path.open("a", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """A log; of a number that was done twice, after a resume, the last line counts."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = {int(row["number"]): row for row in csv.DictReader(stream)}
+    except FileNotFoundError:
+        return []
+    return [rows[number] for number in sorted(rows)]
 
 
 def start_run(

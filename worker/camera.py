@@ -207,8 +207,7 @@ class CameraRun:
                     self._busy = again = self._slot.ready
                     break
             self._pipeline.close(self.camera_id, closing, time.monotonic())
-            for gauge in self._metrics.visible.values():  # a frame in flight may have set them
-                gauge.set(0)
+            self._metrics.nobody()  # whatever the frame that was in flight showed
         if again:
             self._announce(self)
 
@@ -243,10 +242,7 @@ class CameraRun:
         self.condition = status
         self._metrics.tell(status.state, status.reason)
         now_s = time.monotonic()
-        since_s = now_s
-        if status.blind:
-            known = status.since_s
-            since_s = now_s - (time.time() - status.since) if known is None else known
+        since_s = status.since_s if status.blind and status.since_s is not None else now_s
         state = "down" if status.blind else status.state  # frozen counts as blind
         self._compliance.camera(self.camera_id, state, min(now_s, since_s))
         self.history.status(status)

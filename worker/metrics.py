@@ -302,8 +302,12 @@ class CameraMetrics:
         for known_reason, of_reason in self._reasons.items():
             of_reason.set(known_reason == reason)
         if state != "up":
-            for visible in self.visible.values():
-                visible.set(0)  # nobody is seen by a camera that does not see
+            self.nobody()  # is seen by a camera that does not see
+
+    def nobody(self) -> None:
+        """Nobody is visible."""
+        for visible in self.visible.values():
+            visible.set(0)
 
     def remove(self) -> None:
         """Take the camera out of the exposition."""

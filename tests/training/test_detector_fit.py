@@ -20,7 +20,7 @@ from training.detector.fit import Fit, Step, mean_network, read_network
 from training.detector.measure import outcomes
 from training.detector.presets import PRESETS, detector_preset
 from training.detector.recipe import DetectorRecipe, detector_recipe
-from training.runs import RunFolder
+from training.runs import RunFolder, read_rows
 from training.split import part_of
 from worker.errors import ConfigError, WorkError
 from worker.evaluation.voc import AnnotationName
@@ -259,7 +259,7 @@ def test_slim_network_is_begun_from_the_wide_one_and_taught_by_it(
     fit(data, tmp_path / "parts", longer, teacher=centerface_path(), resume=True)
     one, two = (read_network(tmp_path / n / "weights.safetensors") for n in ("whole", "parts"))
     assert one.name == two.name == "center-point-slim"
-    rows = session.read_rows(tmp_path / "whole" / "log.csv")
+    rows = read_rows(tmp_path / "whole" / "log.csv")
     assert all(float(row["teacher"]) > 0 for row in rows)
     session.evaluate(tmp_path / "whole", [f"{data}=12"], [], lambda _done, _all: None)
     artifact = session.export(tmp_path / "whole", tmp_path / "slim", name="slim", version="1")

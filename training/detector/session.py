@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ from training.detector.recipe import DetectorRecipe, DetectorRun
 from training.detector.teachers import open_teacher
 from training.disk import writing
 from training.progress import Told
-from training.runs import RunFolder
+from training.runs import RunFolder, append_row, read_rows
 from worker.errors import ConfigError
 from worker.evaluation.voc import AnnotationName
 from worker.faces.detect import Detector
@@ -118,11 +117,11 @@ def fit(
 
     def after_step(step: Step) -> None:
         nonlocal found
-        _append(out / STEPS, asdict(step))
+        append_row(out / STEPS, asdict(step))
         told(step.number, recipe.steps)
         if step.number % validate_every == 0 or step.number == recipe.steps:
             found = validate(run, held_out)
-            _append(out / VALIDATION, {"number": step.number, **found})
+            append_row(out / VALIDATION, {"number": step.number, **found})
             save_curves(out / CURVES, read_rows(out / STEPS), read_rows(out / VALIDATION))
 
     run.run(after_step)
@@ -247,16 +246,6 @@ def export(run: Path, out: Path, *, name: str, version: str) -> Artifact:
     return save(out, manifest, files)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """A log; of a step that was done twice, after a resume, the last line counts."""
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = {int(row["number"]): row for row in csv.DictReader(stream)}
-    except FileNotFoundError:
-        return []
-    return [rows[number] for number in sorted(rows)]
-
-
 def _folders(data: Sequence[str]) -> list[tuple[Path, float]]:
     """The folders of the command line and their numbers; figures go by the folders' names."""
     folders = [parse_folder(text) for text in data]
@@ -299,15 +288,6 @@ def _demand_new_or_same(path: Path, run: DetectorRun, resume: bool) -> None:
 def _short(path: Path) -> str:
     """The file's name, with its folder's where every run has a file of that name."""
     return path.name if path.suffix == ".onnx" else str(Path(*path.resolve().parts[-2:]))
-
-
-def _append(path: Path, row: Mapping[str, float]) -> None:
-    new = not path.exists() or not path.stat().st_size
-    with writing(path), path.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _brief(evaluation: Mapping[str, Any]) -> dict[str, Any]:

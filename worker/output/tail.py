@@ -128,7 +128,6 @@ class _Reader:
             names.add(f"{self._prefix}:frames:{self._camera}")
         else:
             names.add(f"{self._prefix}:compliance")
-            # No character that a prefix may hold means anything in a pattern.
             names |= self._frame_streams()
         for name in sorted(names - self._last.keys()):
             self._last[name] = self._end_of(name) if first else "0-0"
@@ -152,6 +151,7 @@ class _Reader:
 
     def _frame_streams(self) -> set[str]:
         """The streams of cameras; keys of other kinds, or no text, are not a worker's."""
+        # No character that a prefix may hold means anything in a pattern.
         keys = self._client.scan_iter(f"{self._prefix}:frames:*", count=1_000, _type="stream")
         return {key.decode() for key in keys if key.isascii()}
 

@@ -32,23 +32,25 @@ class _Impatient(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_request()
+        self._mind()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_waiting()
+        self._mind()
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._wait_for_request()
+        super().on_response_complete()  # the next request may have come with the last
+        self._mind()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _wait_for_request(self) -> None:
-        if self._patience is None:
+    def _mind(self) -> None:
+        """Wait for a request, or no longer where one is being answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._patience is None:
             self._patience = self.loop.call_later(ASK_S, self.transport.close)
 
     def _stop_waiting(self) -> None:
