@@ -176,10 +176,9 @@ def fitted(image: Image, scale: float) -> tuple[Image, tuple[int, int]]:
     height, width = image.shape[:2]
     scale = min(scale, MAX_INPUT_PX / max(width, height))
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    how = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     padded = np.zeros((_padded(high), _padded(wide), 3), np.uint8)
     padded[:high, :wide] = (
-        image if scale == 1 else cv2.resize(image, (wide, high), interpolation=how)
+        image if scale == 1 else cv2.resize(_halved(image, wide, high), (wide, high))
     )
     return padded, (wide, high)
 
@@ -216,6 +215,19 @@ def kept(
         for i in np.asarray(order).ravel()
     )
     return [face for face in found if face.box.width >= 1 and face.box.height >= 1]
+
+
+def _halved(image: Image, wide: int, high: int) -> Image:
+    """A picture halved, by averaging, for as long as it stays larger than wanted.
+
+    What is left to bilinear scaling then skips no pixel. Averaging all the way, by a factor that
+    is no whole number, takes five times as long, which is half of what the fast network takes.
+    """
+    while image.shape[1] >= 2 * wide and image.shape[0] >= 2 * high:
+        height, width = (side // 2 for side in image.shape[:2])
+        even = image[: 2 * height, : 2 * width]
+        image = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return image
 
 
 def _padded(side: int) -> int:
