@@ -19,7 +19,7 @@ from worker.faces.heatmap import (
     open_artifact,
     open_centerface,
 )
-from worker.faces.maps import MAX_SESSIONS, FaceMaps, OnnxMaps
+from worker.faces.maps import FaceMaps, OnnxMaps
 from worker.inference.align import CropRule
 from worker.inference.artifact import CENTER_POINT, ONNX, Manifest, load, save
 
@@ -118,16 +118,6 @@ def test_values_that_are_no_numbers_are_no_empty_hall(monkeypatch: pytest.Monkey
     monkeypatch.setattr(detector._engine, "run", lambda _pixels: maps)
     with pytest.raises(BadDataError, match="not finite"):
         detector.detect(np.zeros((32, 32, 3), np.uint8))
-
-
-def test_sessions_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
-    """A source that changes its size for ever does not fill the memory; that it costs is told."""
-    caplog.set_level(logging.WARNING, "worker.faces")
-    detector = bright_spots()
-    for width in range(32, 32 * (MAX_SESSIONS + 4), 32):
-        detector.detect(np.zeros((32, width, 3), np.uint8))
-    assert len(detector._engine._sessions) == MAX_SESSIONS
-    assert [record.message for record in caplog.records if "built anew" in record.message]
 
 
 def test_centerface_takes_pixels_as_they_are() -> None:

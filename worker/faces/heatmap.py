@@ -226,7 +226,8 @@ def _halved(image: Image, wide: int, high: int) -> Image:
     while image.shape[1] >= 2 * wide and image.shape[0] >= 2 * high:
         height, width = (side // 2 for side in image.shape[:2])
         even = image[: 2 * height, : 2 * width]
-        image = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+        image = np.asarray(small, np.uint8)
     return image
 
 
@@ -237,7 +238,8 @@ def _padded(side: int) -> int:
 def _with_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
     """CenterFace with the input and the outputs of our own graph.
 
-    Its weights stand among its inputs, where they forbid constant folding: they are taken out.
+    Its weights stand among its inputs, where they forbid constant folding: they are taken out. Its
+    outputs are of one size alone, by what they claim.
     """
     graph = model.graph
     weights = {tensor.name for tensor in graph.initializer}
@@ -256,4 +258,6 @@ def _with_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
     ]
     for node in reversed(before):
         graph.node.insert(0, node)
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
     return model

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,6 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
@@ -28,8 +26,6 @@ STRIDE_PX = 4
 
 MULTIPLE_PX = 32
 """Sides of the input are multiples of this: the network halves it five times."""
-
-MAX_SESSIONS = 8
 
 MAX_BATCH_PX = 8 * 1_280 * 736
 """Pixels of the pictures that are looked at together, at most; one is always taken."""
@@ -62,10 +58,7 @@ class MapsEngine(Protocol):
 
 
 class OnnxMaps:
-    """onnxruntime in the calling thread.
-
-    It is fast only where its input size is fixed (half the time of a free one), so there is one
-    session for each size that is met.
+    """onnxruntime in the calling thread; pictures of every size by one session.
 
     Args:
         model: from ``uint8 (1, H, W, 3) BGR`` to heat ``(1, 1, h, w)``, size ``(1, 2, h, w)``
@@ -75,33 +68,13 @@ class OnnxMaps:
     device = "cpu"
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
-        self._sessions: OrderedDict[tuple[int, int], ort.InferenceSession] = OrderedDict()
-        self._crowded = False
-        self._lock = threading.Lock()
+        self._session = cpu_session(model.SerializeToString())
+        self._input = self._session.get_inputs()[0].name
 
     def run(self, pixels: Image) -> FaceMaps:
         """See ``MapsEngine.run``."""
-        session = self._session(*pixels.shape[:2])
-        heat, size, offset = session.run(None, {session.get_inputs()[0].name: pixels[None]})
+        heat, size, offset = self._session.run(None, {self._input: pixels[None]})
         return FaceMaps(heat[0, 0], size[0], offset[0])
-
-    def _session(self, height: int, width: int) -> ort.InferenceSession:
-        with self._lock:
-            session = self._sessions.pop((height, width), None)
-            if session is None:
-                session = _fixed_session(self._model, height, width)
-            self._sessions[height, width] = session
-            while len(self._sessions) > MAX_SESSIONS:
-                self._sessions.popitem(last=False)
-                if not self._crowded:
-                    self._crowded = True
-                    log.warning(
-                        "frames of more than %d sizes are looked at in turn, and networks are "
-                        "built anew for them, which doubles the cost; give regions equal sizes",
-                        MAX_SESSIONS,
-                    )
-            return session
 
 
 @dataclass(slots=True, eq=False)
@@ -266,15 +239,3 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         return onnx.load(str(path))
     except (OSError, DecodeError) as error:
         raise ModelError(f"{path} is no network that can be read; take a fresh copy") from error
-
-
-def _fixed_session(model: onnx.ModelProto, height: int, width: int) -> ort.InferenceSession:
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    for dimension, value in zip(
-        fixed.graph.input[0].type.tensor_type.shape.dim, (1, height, width, 3), strict=True
-    ):
-        dimension.dim_value = value
-    for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    return cpu_session(fixed.SerializeToString())
