@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,6 +54,29 @@ class ScriptedDetector:
         found = self.frames[min(self.calls, len(self.frames) - 1)]
         self.calls += 1
         return list(found)
+
+
+class BrightSpots:
+    """Finds white rectangles on dark ground, as they lie in the picture that it is shown."""
+
+    name = "spots"
+    version = "1"
+    digest = ""
+    threshold = 0.5
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.looked: list[tuple[int, int]] = []
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
+        height, width = image.shape[:2]
+        self.looked.append((width, height))
+        white = (image[:, :, 0] > 200).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(white)
+        return [
+            Detection(Box(float(x), float(y), float(x + w), float(y + h)), 0.9)
+            for x, y, w, h, _ in stats[1:]
+        ]
 
 
 class ScriptedEngine:

@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
-from fakes import ScriptedDetector, face, frame, noise
+from fakes import BrightSpots, ScriptedDetector, face, frame, noise
 
 from worker.config import Camera, Deciding
 from worker.faces.track import Tracker
@@ -21,7 +22,7 @@ from worker.output.rules.violations import Change, ViolationWatch
 from worker.output.rules.zones import Zones
 from worker.output.wire import Model
 from worker.pipeline import MAX_FACES, CameraPipeline, Rules
-from worker.records import Classification, Detection
+from worker.records import Classification, Detection, Image
 from worker.venue import Violations, Zone
 
 MASK = Classification((0.02, 0.97, 0.01))
@@ -48,7 +49,7 @@ class Rig:
             now_s=100.0,
             now=1_700_000_000.0,
         )
-        self.detector = ScriptedDetector(*found)
+        self.detector = ScriptedDetector(*found) if found else BrightSpots()
         self.stages: list[str] = []
         maker = EventMaker(
             worker_id="test",
@@ -102,6 +103,69 @@ def test_stages_run_in_their_order() -> None:
     rig = Rig([face(100, 60)])
     rig.pass_through(noise(), 0.0)
     assert rig.stages == ["motion", "detect", "track", "align", "decide", "rules", "event"]
+
+
+def view(*corners: tuple[int, int]) -> Image:
+    """A dark view of 640 x 360 with a white face of 40 px at each of these corners."""
+    picture = np.full((360, 640, 3), 30, np.uint8)
+    for x, y in corners:
+        picture[y : y + 40, x : x + 40] = 255
+    return picture
+
+
+def boxes(event: dict[str, Any]) -> list[list[float]]:
+    return sorted(face["box"] for face in event["faces"])
+
+
+def test_between_looks_at_the_whole_only_what_moved_and_known_faces_are_looked_at() -> None:
+    """A face stands, one walks and one comes in: each is told of in the picture's own pixels."""
+    rig = Rig()
+    rig.pass_through(view((500, 280)), 0.0)
+    rig.pass_through(view((500, 280), (60, 40)), 0.2)
+    event = rig.pass_through(view((500, 280), (72, 44)), 0.4)
+    assert boxes(event) == [[72, 44, 40, 40], [500, 280, 40, 40]]
+    whole, *parts = rig.detector.looked
+    assert whole == (640, 360)
+    assert len(parts) == 4
+    assert all(width * height < 0.2 * 640 * 360 for width, height in parts)
+    rig.pass_through(view((500, 280), (84, 48)), 1.0)
+    assert rig.detector.looked[-1] == (640, 360)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "width", "height"),
+    [(200, 155, 400, 30), (0, 155, 140, 30), (155, 200, 30, 150), (155, 0, 30, 140)],
+    ids=["right", "left", "below", "above"],
+)
+def test_a_face_that_a_part_cuts_waits_for_the_look_at_the_whole(
+    x: int, y: int, width: int, height: int
+) -> None:
+    """Nothing gave it away; half of it, beside somebody who moves, is no face."""
+    rig = Rig()
+    dim, bright = view(), view((150, 150))
+    dim[y : y + height, x : x + width] = 195  # not yet found, and to become so without motion
+    bright[y : y + height, x : x + width] = 205
+    rig.pass_through(dim, 0.0)
+    assert boxes(rig.pass_through(bright, 0.2)) == [[150, 150, 40, 40]]
+    found = boxes(rig.pass_through(bright, 1.0))
+    assert found == sorted([[150, 150, 40, 40], [x, y, width, height]])
+
+
+def test_a_gpu_looks_at_the_whole_always() -> None:
+    """There the pictures of all cameras are looked at together, which they only are if alike."""
+    rig = Rig()
+    rig.detector.device = "cuda"
+    for n in range(4):
+        rig.pass_through(view((60 + 12 * n, 40)), n / 5)
+    assert rig.detector.looked == [(640, 360)] * 4
+
+
+def test_without_the_gate_all_of_each_frame_is_looked_at() -> None:
+    """As the configuration says of ``motion = false``."""
+    rig = Rig(motion=False)
+    for n in range(4):
+        rig.pass_through(view((60 + 12 * n, 40)), n / 5)
+    assert rig.detector.looked == [(640, 360)] * 4
 
 
 def test_after_a_hang_up_the_first_picture_is_looked_at() -> None:

@@ -64,7 +64,7 @@ class CameraDefaults(Section):
     min_face_px: Annotated[int, Field(ge=6, le=512)] = Field(
         30, description="Smallest face to look for, in pixels of the stream; sets the cost."
     )
-    motion: bool = Field(True, description="Skip detection while nothing moves.")
+    motion: bool = Field(True, description="Detect where something moves; not while nothing does.")
     motion_max_pause_s: Seconds = Field(
         5.0, description="Longest time without detection, however still the view is."
     )

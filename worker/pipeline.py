@@ -151,7 +151,7 @@ class CameraPipeline:
             return Pending(frame, looked=False, tracks=self._tracker.hold(now_s))
         image = frame.picture.bgr()
         with self._timed("detect"):
-            detections = self._detect(image)
+            detections = self._detect(image, now_s)
         with self._timed("track"):
             tracks, ended = self._tracker.follow(detections, now_s, frame.captured_at)
         with self._timed("align"):
@@ -191,16 +191,29 @@ class CameraPipeline:
         self._end(camera_id, self._tracker.end_all(), reason, now_s)
         self._motion.forget()
 
-    def _detect(self, image: Image) -> list[Detection]:
-        """Detect in the region's part of the picture, and keep what lies in the region."""
+    def _detect(self, image: Image, now_s: float) -> list[Detection]:
+        """Detect in the parts that deserve it, and keep what lies in the region."""
         height, width = image.shape[:2]
-        x1, y1, x2, y2 = (int(side) for side in self._motion.area(width, height))
-        found = (
+        area = self._motion.area(width, height)
+        if self._detector.device == "cpu":
+            parts = self._motion.parts(width, height, self._tracker.places(now_s))
+        else:
+            parts = [area]  # a GPU looks at the pictures of all cameras at once, if of one size
+        return [
+            face
+            for part in parts
+            for face in self._detect_in(part, image)
+            if not _is_cut(face.box, part, area) and self._motion.contains(face.box, width, height)
+        ]
+
+    def _detect_in(self, part: Box, image: Image) -> list[Detection]:
+        """The faces of a part of the picture, in the picture's pixels."""
+        x1, y1, x2, y2 = (int(side) for side in part)
+        return [
             Detection(Box(box.x1 + x1, box.y1 + y1, box.x2 + x1, box.y2 + y1), face.score)
             for face in self._detector.detect(image[y1:y2, x1:x2])
             for box in (face.box,)
-        )
-        return [face for face in found if self._motion.contains(face.box, width, height)]
+        ]
 
     def _crops(
         self, image: Image, tracks: Sequence[Track]
@@ -284,3 +297,16 @@ class CameraPipeline:
         started = time.perf_counter()
         yield
         self._observe(stage, time.perf_counter() - started)
+
+
+def _is_cut(face: Box, part: Box, area: Box) -> bool:
+    """True where a face ends with a part that does not end there with the area.
+
+    It is a new one, since known faces lie within; the next look at the whole finds all of it.
+    """
+    return (
+        face.x1 <= part.x1 > area.x1
+        or face.y1 <= part.y1 > area.y1
+        or face.x2 >= part.x2 < area.x2
+        or face.y2 >= part.y2 < area.y2
+    )

@@ -84,7 +84,14 @@ def test_region_bounds_and_membership() -> None:
 def test_change_of_size_is_looked_at() -> None:
     """A stream that changes its resolution is looked at, and then gated again."""
     motion = settled(Motion())
-    assert motion.deserves_look(np.zeros((720, 1280), np.uint8), 0.1)
+    motion.deserves_look(with_person(200, 100), 0.1)
+    motion.parts(640, 360, [])
+    assert motion.deserves_look(np.zeros((730, 1290), np.uint8), 0.2)
+    assert motion.parts(1290, 730, []) == [motion.area(1290, 730)]
+    lit = np.zeros((730, 1290), np.uint8)
+    lit[100:200, 100:200] = 200
+    assert motion.deserves_look(lit, 0.3)
+    assert motion.parts(1290, 730, []) != [motion.area(1290, 730)]
 
 
 def test_disabled_gate_looks_always() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from worker.capture.trail import Trail
 from worker.capture.view import thinned
 from worker.records import Box, Image
 
@@ -28,7 +29,7 @@ class Motion:
     looked at however still it is: a person who stands is not forgotten.
 
     Args:
-        enabled: with ``False`` every frame is looked at.
+        enabled: with ``False`` every frame is looked at, and all of it.
         max_pause_s: longest time without a look.
         region: polygon in shares of width and height outside which nothing counts.
 
@@ -49,6 +50,7 @@ class Motion:
         self._max_pause_s = max_pause_s
         self._region = np.array(region, np.float32) if region else None
         self._reference: Image | None = None
+        self._trail = Trail()
         self._mask: Image | None = None
         self._looked_at_s = 0.0
         self._settle = 0
@@ -66,6 +68,7 @@ class Motion:
         reference = self._reference
         if reference is None or reference.shape != thin.shape:
             self._mask = self._rasterised(thin.shape[1], thin.shape[0])
+            self._trail.forget()
             self.moved = True
         else:
             self.moved = self._changed(thin, reference)
@@ -83,8 +86,21 @@ class Motion:
         """Nobody watches for a while: whatever the next frame shows is new."""
         self._reference = None
 
+    def parts(self, width: int, height: int, faces: Sequence[Box]) -> list[Box]:
+        """Where to look in a frame that deserves it; all of the area, or disjoint parts of it.
+
+        Args:
+            width: of the frame, in pixels.
+            height: of the frame, in pixels.
+            faces: where known faces are, in pixels.
+        """
+        area = self.area(width, height)
+        if not self._enabled:
+            return [area]
+        return self._trail.parts(area, (width, height), faces, self._looked_at_s)
+
     def area(self, width: int, height: int) -> Box:
-        """The part of a ``width x height`` frame to look at: the region's bounding box."""
+        """The part of a ``width x height`` frame that counts: the region's bounding box."""
         if self._region is None:
             return Box(0, 0, width, height)
         x1, y1 = self._region.min(axis=0) * (width, height)
@@ -105,7 +121,10 @@ class Motion:
         if self._mask is not None:
             cv2.bitwise_and(changed, self._mask, changed)
             total = cv2.countNonZero(self._mask)
-        return cv2.countNonZero(changed) > max(1.0, CHANGED_SHARE * total)
+        if cv2.countNonZero(changed) <= max(1.0, CHANGED_SHARE * total):
+            return False
+        self._trail.add(np.asarray(changed, np.uint8))
+        return True
 
     def _rasterised(self, width: int, height: int) -> Image | None:
         if self._region is None:

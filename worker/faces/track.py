@@ -114,6 +114,13 @@ class Tracker:
             seen.append(self._track(path, seen=True))
         return seen, self._ended(now_s)
 
+    def places(self, now_s: float) -> list[Box]:
+        """A box for each track, around where its face was last and where it would be now."""
+        return [
+            Box(min(was.x1, now.x1), min(was.y1, now.y1), max(was.x2, now.x2), max(was.y2, now.y2))
+            for was, now in ((path.box, path.predicted(now_s)) for path in self._paths)
+        ]
+
     def hold(self, now_s: float) -> list[Track]:
         """The tracks of a frame in which nothing moved: who was there stays where they are.
 
