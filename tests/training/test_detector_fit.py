@@ -148,6 +148,17 @@ def test_mistake_at_the_start_leaves_no_run_folder(data: Path, tmp_path: Path) -
         fit(data, tmp_path / "file" / "run", RECIPE)
 
 
+def test_what_is_unusable_is_told_once(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a folder that is learned from and held out."""
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    (folder / "annotations" / "lost.xml").write_text("<annotation/>")
+    fit(folder, tmp_path / "run")
+    assert sum("lost.xml" in record.message for record in caplog.records) == 1
+
+
 def test_unreadable_pictures_are_left_out_of_figures(data: Path, tmp_path: Path) -> None:
     """One that is cut short costs nothing but itself; a run does not end at its validation."""
     folder = tmp_path / "data"

@@ -117,44 +117,57 @@ class Pictures:
 def read_source(
     folder: Path, weight: float, part: Part, names: Mapping[str, AnnotationName] | None = None
 ) -> Source:
-    """The pictures of a folder that belong to one part; what is unusable is logged, left out.
+    """The pictures of a folder that belong to one part, see ``read_parts``."""
+    (source,) = read_parts(folder, weight, (part,), names)
+    return source
+
+
+def read_parts(
+    folder: Path,
+    weight: float,
+    parts: Sequence[Part],
+    names: Mapping[str, AnnotationName] | None = None,
+) -> list[Source]:
+    """The pictures of a folder by part; what is unusable is logged once, and left out.
 
     Args:
         folder: see the module.
         weight: share of the crops, relative to the other folders.
-        part: by the hash of the file's name.
+        parts: wanted; a picture's is decided by the hash of its file's name.
         names: meaning of further names of boxes, over those that are known.
 
     Raises:
-        ConfigError: the folder holds no picture of that part, or boxes but no face.
+        ConfigError: the folder holds no picture of a part, or boxes but no face.
     """
-    whole = 0
-    if (folder / "annotations").is_dir():
-        annotated = read_folder(folder, names)
-        for line in annotated.report.lines():
-            log.warning("%s", line)
-        whole = len(annotated.pictures)
-        unknown = annotated.report.unknown_names()
-        if unknown and not any(f.name != "ignore" for p in annotated.pictures for f in p.faces):
-            raise ConfigError(f"{folder} has no face: {unknown_sentence(unknown)}")
-        samples = [_sample(p) for p in annotated.pictures if part_of(p.stem) == part]
-    else:
-        paths = list_pictures(folder / "images" if (folder / "images").is_dir() else folder)
-        whole = len(paths)
-        samples = [
-            Sample(path, _rows([]), _rows([])) for path in paths if part_of(path.stem) == part
-        ]
-    if whole and not samples:
-        raise ConfigError(
-            f"none of the {whole} pictures of {folder} falls into the {part} part, which the hash "
-            "of a file's name decides; add pictures"
-        )
+    samples = _samples(folder, names)
     if not samples:
         raise ConfigError(
             f"{folder} holds no picture that can be used; it needs images/ and, where there are "
             "faces, annotations/ beside it"
         )
-    return Source(folder.name, weight, samples)
+    sources = []
+    for part in parts:
+        own = [sample for sample in samples if part_of(sample.path.stem) == part]
+        if not own:
+            raise ConfigError(
+                f"none of the {len(samples)} pictures of {folder} falls into the {part} part, "
+                "which the hash of a file's name decides; add pictures"
+            )
+        sources.append(Source(folder.name, weight, own))
+    return sources
+
+
+def _samples(folder: Path, names: Mapping[str, AnnotationName] | None) -> list[Sample]:
+    if not (folder / "annotations").is_dir():
+        paths = list_pictures(folder / "images" if (folder / "images").is_dir() else folder)
+        return [Sample(path, _rows([]), _rows([])) for path in paths]
+    annotated = read_folder(folder, names)
+    for line in annotated.report.lines():
+        log.warning("%s", line)
+    unknown = annotated.report.unknown_names()
+    if unknown and not any(f.name != "ignore" for p in annotated.pictures for f in p.faces):
+        raise ConfigError(f"{folder} has no face: {unknown_sentence(unknown)}")
+    return [_sample(picture) for picture in annotated.pictures]
 
 
 def _weighted(option: str, text: str) -> tuple[Path, float]:

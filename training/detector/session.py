@@ -14,7 +14,7 @@ import torch
 
 from training.detector.card import card
 from training.detector.curve import save_curves
-from training.detector.data import Source, parse_folder, parse_start, read_source
+from training.detector.data import Source, parse_folder, parse_start, read_parts, read_source
 from training.detector.export import SMALLEST_PX, as_detector, to_onnx
 from training.detector.fit import Fit, Step, read_network
 from training.detector.measure import (
@@ -102,8 +102,8 @@ def fit(
         names=dict(names),
     )
     _demand_new_or_same(out, record, resume)
-    learned_from = [read_source(path, w, "train", names) for path, w in folders]
-    held_out = [read_source(path, w, "validation", names) for path, w in folders]
+    read = [read_parts(path, w, ("train", "validation"), names) for path, w in folders]
+    learned_from, held_out = ([parts[n] for parts in read] for n in range(2))
     folder = RunFolder(out)
     run = Fit(folder, recipe, learned_from, begun, teacher)
     if run.step > recipe.steps:
