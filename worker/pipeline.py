@@ -42,6 +42,9 @@ from worker.records import (
 CloseReason = Literal["camera_down", "ended", "stopped"]
 """Why nobody watches a camera any more."""
 
+CUT_SHARE = 0.1
+"""A box that ends this near to a part's edge, of its own size, may be of half a face."""
+
 MAX_FACES = 64
 """Faces of one frame that are classified; a crowd's smallest stay ``undecided``."""
 
@@ -127,7 +130,10 @@ class CameraPipeline:
         observe: Callable[[str, float], None],
     ) -> None:
         self._motion = Motion(
-            enabled=camera.motion, max_pause_s=camera.motion_max_pause_s, region=camera.region
+            enabled=camera.motion,
+            max_pause_s=camera.motion_max_pause_s,
+            looks_per_s=camera.analyse_fps,
+            region=camera.region,
         )
         self._detector = detector
         self._tracker = tracker
@@ -151,9 +157,15 @@ class CameraPipeline:
             return Pending(frame, looked=False, tracks=self._tracker.hold(now_s))
         image = frame.picture.bgr()
         with self._timed("detect"):
-            detections = self._detect(image, now_s)
+            try:
+                detections = self._detect(image, now_s)
+            except Exception:
+                self._motion.forget()
+                raise
         with self._timed("track"):
             tracks, ended = self._tracker.follow(detections, now_s, frame.captured_at)
+            if self._tracker.just_missed():
+                self._motion.doubt()
         with self._timed("align"):
             crops, hindered = self._crops(image, tracks)
         return Pending(
@@ -195,15 +207,13 @@ class CameraPipeline:
         """Detect in the parts that deserve it, and keep what lies in the region."""
         height, width = image.shape[:2]
         area = self._motion.area(width, height)
-        if self._detector.device == "cpu":
-            parts = self._motion.parts(width, height, self._tracker.places(now_s))
-        else:
-            parts = [area]  # a GPU looks at the pictures of all cameras at once, if of one size
+        room_px = self._detector.part_room_px(width, height)
+        parts = self._motion.parts(width, height, self._tracker.places(now_s), room_px)
         return [
             face
             for part in parts
             for face in self._detect_in(part, image)
-            if not _is_cut(face.box, part, area) and self._motion.contains(face.box, width, height)
+            if not is_cut(face.box, part, area) and self._motion.contains(face.box, width, height)
         ]
 
     def _detect_in(self, part: Box, image: Image) -> list[Detection]:
@@ -299,14 +309,15 @@ class CameraPipeline:
         self._observe(stage, time.perf_counter() - started)
 
 
-def _is_cut(face: Box, part: Box, area: Box) -> bool:
-    """True where a face ends with a part that does not end there with the area.
+def is_cut(face: Box, part: Box, area: Box) -> bool:
+    """True where a face ends with a part that does not end there with the area, or nearly so.
 
-    It is a new one, since known faces lie within; the next look at the whole finds all of it.
+    It is a new one, since known faces have room around them in theirs.
     """
+    near_x, near_y = CUT_SHARE * face.width, CUT_SHARE * face.height
     return (
-        face.x1 <= part.x1 > area.x1
-        or face.y1 <= part.y1 > area.y1
-        or face.x2 >= part.x2 < area.x2
-        or face.y2 >= part.y2 < area.y2
+        face.x1 - near_x <= part.x1 > area.x1
+        or face.y1 - near_y <= part.y1 > area.y1
+        or face.x2 + near_x >= part.x2 < area.x2
+        or face.y2 + near_y >= part.y2 < area.y2
     )

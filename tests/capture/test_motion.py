@@ -85,13 +85,13 @@ def test_change_of_size_is_looked_at() -> None:
     """A stream that changes its resolution is looked at, and then gated again."""
     motion = settled(Motion())
     motion.deserves_look(with_person(200, 100), 0.1)
-    motion.parts(640, 360, [])
+    motion.parts(640, 360, [], 30.0)
     assert motion.deserves_look(np.zeros((730, 1290), np.uint8), 0.2)
-    assert motion.parts(1290, 730, []) == [motion.area(1290, 730)]
+    assert motion.parts(1290, 730, [], 30.0) == [motion.area(1290, 730)]
     lit = np.zeros((730, 1290), np.uint8)
     lit[100:200, 100:200] = 200
     assert motion.deserves_look(lit, 0.3)
-    assert motion.parts(1290, 730, []) != [motion.area(1290, 730)]
+    assert motion.parts(1290, 730, [], 30.0) != [motion.area(1290, 730)]
 
 
 def test_disabled_gate_looks_always() -> None:
@@ -105,6 +105,31 @@ def test_odd_sizes(shape: tuple[int, int]) -> None:
     """Tiny and huge frames pass through."""
     motion = Motion()
     assert motion.deserves_look(np.zeros(shape, np.uint8), 0.0)
+
+
+def test_the_whole_is_looked_at_before_a_view_is_left_alone() -> None:
+    """Who came in unnoticed beside somebody who moved is not left for the pause's end."""
+    motion = settled(Motion(max_pause_s=3_600))
+    motion.parts(640, 360, [], 30.0)
+    parts = [
+        motion.parts(640, 360, [], 30.0)
+        for n in range(6)
+        if motion.deserves_look(with_person(200, 100), 2.0 + n / 100)
+    ]
+    assert len(parts) == 1 + SETTLE_FRAMES
+    assert parts[-1] == [motion.area(640, 360)]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (9, 1200), (1200, 9), (2160, 3840)])
+def test_odd_sizes_in_parts(shape: tuple[int, int]) -> None:
+    """Strips and specks have parts too, or are looked at as they are."""
+    motion, (high, wide) = Motion(), shape
+    for n in range(4):
+        lit = np.zeros(shape, np.uint8)
+        lit[: high // 2 + 1, : wide // 5 + 1] = 80 * (n % 2)
+        motion.deserves_look(lit, n / 5)
+        parts = motion.parts(wide, high, [], 2.0)
+        assert all(0 <= p.x1 < p.x2 <= wide and 0 <= p.y1 < p.y2 <= high for p in parts)
 
 
 def test_motion_is_told_from_a_look_for_its_own_sake() -> None:

@@ -1,14 +1,16 @@
-"""Heat-map detectors: maps to boxes, scaling, sessions, and what is no detector."""
+"""Heat-map detectors: maps to boxes, scaling, parts, and what is no detector."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from worker.capture.portraits import figure
 from worker.errors import BadDataError, ModelError
 from worker.faces.detect import open_detector
 from worker.faces.heatmap import (
@@ -168,3 +170,40 @@ def test_damaged_network_is_refused(tmp_path: Path) -> None:
     save(tmp_path / "model", _manifest(), {ONNX: b"no network"})
     with pytest.raises(ModelError, match=r"model\.onnx"):
         open_artifact(load(tmp_path / "model", kind="detector"), 12)
+
+
+@pytest.mark.parametrize("name", ["accurate", "fast"])
+def test_a_small_face_is_found_in_a_part_as_in_the_whole(name: str) -> None:
+    """The room that the detector asks for is enough: a face near its limit lives by context."""
+    detector = open_detector(name, min_face_px=30)
+    room = detector.part_room_px(1280, 720)
+    assert room is not None
+    rng = np.random.default_rng(5)
+    view = cv2.GaussianBlur(rng.integers(60, 180, (720, 1280, 3), np.uint8), (0, 0), 9)
+    for n in range(6):
+        person = figure(n, "without_mask", 38, rng)
+        high, wide = person.pixels.shape[:2]
+        spot = view[260 : 260 + high, 60 + 200 * n : 60 + 200 * n + wide]
+        pixels = person.pixels[: spot.shape[0], : spot.shape[1]]
+        spot[:] = spot * (1 - pixels[..., 3:] / 255.0) + pixels[..., :3]
+    whole = detector.detect(view)
+    assert len(whole) >= 4
+    for face in whole:
+        side = max(room, face.box.width, face.box.height)
+        x1, y1 = int(max(0, face.box.x1 - side)), int(max(0, face.box.y1 - side))
+        part = view[y1 : int(face.box.y2 + side), x1 : int(face.box.x2 + side)]
+        centres = [
+            (x1 + (f.box.x1 + f.box.x2) / 2, y1 + (f.box.y1 + f.box.y2) / 2)
+            for f in detector.detect(part)
+        ]
+        assert any(
+            face.box.x1 < x < face.box.x2 and face.box.y1 < y < face.box.y2 for x, y in centres
+        )
+
+
+def test_what_is_too_small_or_too_large_to_be_cut_is_looked_at_as_a_whole() -> None:
+    """A look has its price; and a part of a huge picture would be seen better than the whole."""
+    detector = open_detector("fast", min_face_px=9)
+    assert detector.part_room_px(1280, 720) == 36
+    assert detector.part_room_px(200, 100) is None
+    assert detector.part_room_px(3840, 2160) is None

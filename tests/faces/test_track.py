@@ -25,6 +25,21 @@ def test_moving_face_keeps_its_number() -> None:
     assert [numbers(followed, n / 5, face(20.0 * n, 50))[0] for n in range(10)] == [1] * 10
 
 
+def test_a_face_is_expected_from_where_it_was_to_where_it_moves() -> None:
+    """Also one that the last look missed, and that may have stopped or gone on."""
+    followed = tracker()
+    for n in range(3):
+        numbers(followed, n / 5, face(100 + 20.0 * n, 50))
+    assert not followed.just_missed()
+    numbers(followed, 0.6)
+    assert followed.just_missed()
+    (place,) = followed.places(0.8)
+    assert place.x1 == 140
+    assert place.x2 > 140 + 40 + 30
+    numbers(followed, 0.8)
+    assert not followed.just_missed()
+
+
 def test_fast_face_without_overlap_keeps_its_number() -> None:
     """At low frame rates a face may jump by its own size; the nearest centre continues it."""
     followed = tracker()

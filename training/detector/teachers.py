@@ -44,6 +44,10 @@ class YuNet:
                 "its name or folder"
             ) from error
 
+    def part_room_px(self, width: int, height: int) -> float | None:  # noqa: ARG002
+        """See ``Detector.part_room_px``; it looks at wholes alone."""
+        return None
+
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """See ``Detector.detect``."""
         pixels, (wide, high) = fitted(image, self._scale)

@@ -18,7 +18,8 @@ CHANGED_SHARE = 0.0008
 """Share of the region that has to change: 11 points of a 160 x 90 grid, a head at 30 px."""
 
 SETTLE_FRAMES = 2
-"""Frames looked at after the last motion, so that what came to rest gets its track."""
+"""Frames looked at after the last motion, so that what came to rest gets its track. The last one
+is looked at as a whole, before the view is left alone."""
 
 
 class Motion:
@@ -31,6 +32,7 @@ class Motion:
     Args:
         enabled: with ``False`` every frame is looked at, and all of it.
         max_pause_s: longest time without a look.
+        looks_per_s: that are meant to be.
         region: polygon in shares of width and height outside which nothing counts.
 
     Attributes:
@@ -43,6 +45,7 @@ class Motion:
         *,
         enabled: bool = True,
         max_pause_s: float = 5.0,
+        looks_per_s: float = 5.0,
         region: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         self.moved = False
@@ -50,7 +53,7 @@ class Motion:
         self._max_pause_s = max_pause_s
         self._region = np.array(region, np.float32) if region else None
         self._reference: Image | None = None
-        self._trail = Trail()
+        self._trail = Trail(looks_per_s)
         self._mask: Image | None = None
         self._looked_at_s = 0.0
         self._settle = 0
@@ -76,6 +79,8 @@ class Motion:
             self._settle = SETTLE_FRAMES
         elif self._settle:
             self._settle -= 1
+            if not self._settle:
+                self._trail.forget()
         elif now_s - self._looked_at_s < self._max_pause_s:
             return False
         self._reference = thin
@@ -83,21 +88,28 @@ class Motion:
         return True
 
     def forget(self) -> None:
-        """Nobody watches for a while: whatever the next frame shows is new."""
+        """Whatever comes next is new: nobody watches, or the last look came to nothing."""
         self._reference = None
 
-    def parts(self, width: int, height: int, faces: Sequence[Box]) -> list[Box]:
+    def doubt(self) -> None:
+        """Look at the whole next, if there is a next look soon: not all was found."""
+        self._trail.forget()
+
+    def parts(
+        self, width: int, height: int, faces: Sequence[Box], room_px: float | None
+    ) -> list[Box]:
         """Where to look in a frame that deserves it; all of the area, or disjoint parts of it.
 
         Args:
             width: of the frame, in pixels.
             height: of the frame, in pixels.
             faces: where known faces are, in pixels.
+            room_px: that a small face needs around it; None asks for all of the area.
         """
         area = self.area(width, height)
         if not self._enabled:
             return [area]
-        return self._trail.parts(area, (width, height), faces, self._looked_at_s)
+        return self._trail.parts(area, (width, height), faces, room_px, self._looked_at_s)
 
     def area(self, width: int, height: int) -> Box:
         """The part of a ``width x height`` frame that counts: the region's bounding box."""

@@ -14,11 +14,11 @@ WHOLE_LOOK_S = 1.0
 """While something moves, the whole view is looked at this often: by so much later is a face found
 that no motion gave away."""
 
-ROOM_SHARE = 0.04
+MOTION_ROOM = 0.04
 """Room around what moved, of the view's width: a face may keep stiller than its hair."""
 
-FACE_ROOM = 0.5
-"""Room around a known face, of its longer side: a detector wants to see what is around it."""
+LESS_ROOM = 2 / 3
+"""Room around what moved, of what a face needs: its outline is rarely that of the face alone."""
 
 WORTH_SHARE = 0.7
 """Parts that cover more of the view than this are not worth the cutting."""
@@ -28,16 +28,24 @@ LOOK_SHARE = 0.05
 become one where that is no dearer."""
 
 MAX_PARTS = 32
-"""With more places than this something other than people moves: rain, or the light."""
+"""Places that moved, and faces; with more the whole is looked at."""
 
 
 class Trail:
-    """What changed in one camera's view, on the grid of its thinned-out luma."""
+    """What changed in one camera's view, on the grid of its thinned-out luma.
 
-    def __init__(self) -> None:
+    Args:
+        looks_per_s: that are meant to be. A file may be decoded faster than it was recorded, so
+            the looks in between are counted as well as their seconds.
+    """
+
+    def __init__(self, looks_per_s: float) -> None:
+        self._max_looks = looks_per_s * WHOLE_LOOK_S
         self._newest: Image | None = None
         self._trail: Image | None = None
+        self._size = (0, 0)
         self._whole_at_s = -math.inf
+        self._looks = 0
 
     def add(self, changed: Image) -> None:
         """Take up where a frame differs from the one that was last looked at.
@@ -60,38 +68,51 @@ class Trail:
         self._whole_at_s = -math.inf
 
     def parts(
-        self, area: Box, size: tuple[int, int], faces: Sequence[Box], now_s: float
+        self,
+        area: Box,
+        size: tuple[int, int],
+        faces: Sequence[Box],
+        room_px: float | None,
+        now_s: float,
     ) -> list[Box]:
-        """Disjoint parts of the view that show all that moved and all known faces; or the whole.
+        """Disjoint parts of the view with what moved and all known faces; or all of the area.
 
         Args:
             area: what counts of the view; sides in whole pixels.
             size: width and height of the view, in pixels.
             faces: where known faces are, in pixels. Each lies within one part, as far as it lies
-                in the area.
+                in the area, with room of its own size or more.
+            room_px: that a small face needs around it; None asks for the whole.
             now_s: monotonic clock of the frame.
         """
-        if self._trail is not None and now_s - self._whole_at_s < WHOLE_LOOK_S:
-            parts = _parts(self._trail, area, size, faces)
+        self._looks += 1
+        if room_px is not None and size == self._size and not self._is_due(now_s):
+            parts = self._parts(area, faces, room_px)
             if sum(map(_extent, parts)) < WORTH_SHARE * _extent(area):
                 return parts
-        self._whole_at_s = now_s
+        self._size, self._whole_at_s, self._looks = size, now_s, 0
         self._trail = self._newest
         return [area]
 
+    def _is_due(self, now_s: float) -> bool:
+        return now_s - self._whole_at_s >= WHOLE_LOOK_S or self._looks >= self._max_looks
 
-def _parts(trail: Image, area: Box, size: tuple[int, int], faces: Sequence[Box]) -> list[Box]:
-    high, wide = trail.shape
-    x_px, y_px = size[0] / wide, size[1] / high
-    room = round(ROOM_SHARE * wide)
-    spots = cv2.dilate(trail, np.ones((2 * room + 1, 2 * room + 1), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(spots)
-    if count + len(faces) > MAX_PARTS:
-        return [area]
-    boxes = [Box(x * x_px, y * y_px, (x + w) * x_px, (y + h) * y_px) for x, y, w, h, _ in stats[1:]]
-    boxes += [_with_room(face) for face in faces]
-    parts = (_common(_rounded(box), area) for box in boxes)
-    return _joined([part for part in parts if _extent(part) > 0], LOOK_SHARE * _extent(area))
+    def _parts(self, area: Box, faces: Sequence[Box], room_px: float) -> list[Box]:
+        if self._trail is None:
+            return [area]
+        high, wide = self._trail.shape
+        x_px, y_px = self._size[0] / wide, self._size[1] / high
+        room = math.ceil(max(MOTION_ROOM * wide, LESS_ROOM * room_px / x_px))
+        spots = cv2.dilate(self._trail, np.ones((2 * room + 1, 2 * room + 1), np.uint8))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(spots)
+        if count + len(faces) > MAX_PARTS:
+            return [area]
+        boxes = [
+            Box(x * x_px, y * y_px, (x + w) * x_px, (y + h) * y_px) for x, y, w, h, _ in stats[1:]
+        ]
+        boxes += [_with_room(face, max(room_px, face.width, face.height)) for face in faces]
+        parts = (_common(_rounded(box), area) for box in boxes)
+        return _joined([part for part in parts if _extent(part) > 0], LOOK_SHARE * _extent(area))
 
 
 def _joined(parts: list[Box], price: float) -> list[Box]:
@@ -116,8 +137,7 @@ def _belong_together(a: Box, b: Box, price: float) -> bool:
     return _extent(_common(a, b)) > 0 or _extent(_around(a, b)) <= apart
 
 
-def _with_room(face: Box) -> Box:
-    room = FACE_ROOM * max(face.width, face.height)
+def _with_room(face: Box, room: float) -> Box:
     return Box(face.x1 - room, face.y1 - room, face.x2 + room, face.y2 + room)
 
 

@@ -36,6 +36,18 @@ class Detector(Protocol):
     device: str
     """Where it runs."""
 
+    def part_room_px(self, width: int, height: int) -> float | None:
+        """Room that a small face needs around it to be found in a part as it is in the whole.
+
+        Args:
+            width: of the whole picture.
+            height: of the whole picture.
+
+        Returns:
+            Pixels of the picture; None where looking at parts costs as much as the whole, or shows
+            something else.
+        """
+
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """All faces of a picture, best first.
 
@@ -95,6 +107,10 @@ class Haar:
         self._min_px = max(30, min_face_px)
         self._cascade = cv2.CascadeClassifier(str(cascade))
         self._lock = threading.Lock()
+
+    def part_room_px(self, width: int, height: int) -> float | None:  # noqa: ARG002
+        """See ``Detector.part_room_px``."""
+        return float(self._min_px)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:  # noqa: ARG002
         """See ``Detector.detect``; the cascade has no score, so every face has 1."""

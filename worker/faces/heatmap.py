@@ -35,6 +35,14 @@ log = logging.getLogger(__name__)
 
 SCALE_LIMITS = (0.125, 2.0)
 MAX_INPUT_PX = 2_048
+ROOM_PX = 36
+"""Room around a face in a part, in pixels of the input. A small face is found by what is around it:
+with a third of this the accurate detector loses a fifth of those near its limit, with this as many
+as it does where the picture is moved by 13 pixels. Measured for both networks, 271 to 383 faces."""
+
+WORTH_CUTTING_PX = 50_000
+"""Pixels of the input, 300 x 170, below which the whole costs no more than some parts of it."""
+
 MAX_IOU = 0.3
 """Of two boxes that overlap more than this, the surer one stays."""
 
@@ -74,6 +82,18 @@ class HeatmapDetector:
         self._scale = float(np.clip(smallest_px / min_face_px, *SCALE_LIMITS))
         self._min_face_px = min_face_px
         self._told: set[tuple[int, int]] = set()
+
+    def part_room_px(self, width: int, height: int) -> float | None:
+        """See ``Detector.part_room_px``.
+
+        A GPU looks at the pictures of all cameras together, but only at those of one size. And
+        what is too large to be looked at closely enough as a whole would be seen better in parts,
+        so that faces came and went with the looks.
+        """
+        wide, high = self._scale * width, self._scale * height
+        if self.device != "cpu" or max(wide, high) > MAX_INPUT_PX or wide * high < WORTH_CUTTING_PX:
+            return None
+        return ROOM_PX / self._scale
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """See ``Detector.detect``."""

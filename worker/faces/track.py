@@ -121,6 +121,10 @@ class Tracker:
             for was, now in ((path.box, path.predicted(now_s)) for path in self._paths)
         ]
 
+    def just_missed(self) -> bool:
+        """True where the last look missed a face that the one before it had found."""
+        return any(path.missed == 1 for path in self._paths)
+
     def hold(self, now_s: float) -> list[Track]:
         """The tracks of a frame in which nothing moved: who was there stays where they are.
 
