@@ -35,7 +35,7 @@ def test_a_face_is_expected_from_where_it_was_to_where_it_moves() -> None:
     assert followed.just_missed()
     (place,) = followed.places(0.8)
     assert place.x1 == 140
-    assert place.x2 > 140 + 40 + 30
+    assert place.x2 > 140 + 40 + 20
     numbers(followed, 0.8)
     assert not followed.just_missed()
 
