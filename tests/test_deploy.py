@@ -11,6 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from programs import program
+from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from service.worker_process import free_port
 
 from worker import __version__
 from worker.config import Camera, CameraDefaults, Settings
@@ -97,12 +102,35 @@ def test_a_service_is_hardened(name: str) -> None:
 
 def test_what_compose_binds_is_there() -> None:
     """Every file that a service mounts, but for those that an installation adds."""
-    added = {line for line in (DEPLOY / ".gitignore").read_text().split() if line != "#"}
+    ignored = (DEPLOY / ".gitignore").read_text().splitlines()
+    added = {line.rstrip("/") for line in ignored if not line.startswith("#")}
     for service in compose()["services"].values():
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             if source.startswith("./") and source.removeprefix("./") not in added:
                 assert (DEPLOY / source).exists(), source
+
+
+@pytest.mark.parametrize("password", ["plain", 'pa"ss', "pa\\nss", "$(id) `id` %s #'", "é ü"])
+def test_any_password_is_the_one_that_redis_asks_for(tmp_path: Path, password: str) -> None:
+    """The container's own command, with the secret in a file of its own."""
+    server = program("redis-server", "redis-server")
+    secret, port = tmp_path / "redis_password", free_port()
+    secret.write_text(password + "\n")
+    shell, flag, script = compose()["services"]["redis"]["command"]
+    script = script.replace("$$", "$").replace("/run/secrets/redis_password", str(secret))
+    script = script.replace("dir /data", f"dir {tmp_path}\nport {port}")
+    script = script.replace("redis-server", server)
+    with subprocess.Popen([shell, flag, script], stdout=subprocess.DEVNULL) as process:
+        try:
+            client = Redis(port=port, password=password, retry=Retry(ConstantBackoff(0.1), 50))
+            assert client.ping()
+            with pytest.raises(RedisError):
+                Redis(port=port, password="another").ping()
+            with pytest.raises(RedisError):
+                Redis(port=port).ping()
+        finally:
+            process.terminate()
 
 
 def test_the_containers_find_each_other() -> None:
@@ -272,7 +300,7 @@ def test_the_unit_confines_the_worker() -> None:
     asked = {
         "Type": "notify",
         "DynamicUser": "yes",
-        "StateDirectory": "maskwatch",
+        "StateDirectory": "%N",
         "NoNewPrivileges": "yes",
         "CapabilityBoundingSet": "",
         "ProtectSystem": "strict",

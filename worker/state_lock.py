@@ -48,7 +48,7 @@ class StateLock:
             self.release()
             raise ConfigError(
                 f"worker.state_dir: {folder} is in use by another worker (process {pid or '?'}); "
-                "stop that one, or give this one a worker.worker_id or worker.state_dir of its own"
+                "stop that one, or give this one a worker.state_dir of its own"
             ) from None
         self.former = os.read(handle, 4_096).decode(errors="replace").split()[1:][-KEPT_RUNS:]
         self._note(handle, run_id)

@@ -51,6 +51,18 @@ async function join() {
   });
 }
 
+/** What was trimmed from the stream before the group read it can only be counted. */
+async function unread() {
+  const pairs = (list) =>
+    Object.fromEntries(list.map((_, n) => [list[n], list[n + 1]]).filter((_, n) => n % 2 === 0));
+  const stream = pairs(await redis.xinfo("STREAM", STREAM));
+  const groups = (await redis.xinfo("GROUPS", STREAM)).map(pairs);
+  const group = groups.find(({ name }) => name === GROUP);
+  const trimmed = stream["entries-added"] - stream.length - group["entries-read"];
+  if (group["entries-read"] !== null && trimmed > 0)
+    console.error(`${trimmed} entries were trimmed before they were read`);
+}
+
 async function read(from) {
   const read = await redis.xreadgroup(
     "GROUP", GROUP, NAME, "COUNT", 100, "BLOCK", 1000, "STREAMS", STREAM, from,
@@ -62,9 +74,13 @@ let stopped = false;
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => (stopped = true));
 
 await join();
+await unread();
 for (let undone; (undone = await read("0")).length; ) await work(undone, true);
 while (!stopped) {
-  const [, left] = await redis.xautoclaim(STREAM, GROUP, NAME, IDLE_MS, "0", "COUNT", 100);
+  const [, left, gone = []] = await redis.xautoclaim(
+    STREAM, GROUP, NAME, IDLE_MS, "0", "COUNT", 100,
+  );
+  for (const id of gone) console.error(`entry ${id} was trimmed before it was done with`);
   await work(left, true);
   await work(await read(">"));
 }

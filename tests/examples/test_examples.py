@@ -16,13 +16,13 @@ import pytest
 from output.rig import wait_for
 from output.stream import RUN, Stream
 from programs import program
-from service.redis_server import _shared_server, client_of, shared_redis
+from service.redis_server import _shared_server, client_of, own_redis, shared_redis
 
 from worker.output.embedded import RedisServer
 from worker.output.event import ViolationSummary
 from worker.records import CameraStatus
 
-__all__ = ["_shared_server", "shared_redis"]
+__all__ = ["_shared_server", "own_redis", "shared_redis"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 VIOLATION = ViolationSummary(1, 12, "without_mask", 1_700_000_000.0, 2.0, 0.97, "all")
@@ -162,6 +162,59 @@ def test_node_takes_up_what_it_left_undone(shared_redis: RedisServer, node_folde
             wait_for(lambda: len(lines) >= 2, 30)
             done(stream, "alerts", "example-node")
     assert lines[0].endswith("hall: without_mask\n")
+
+
+def test_node_says_what_was_trimmed(shared_redis: RedisServer, node_folder: Path) -> None:
+    """Before the group read it, and after it was given to a member that is gone."""
+    with client_of(shared_redis) as client:
+        stream = Stream(client)
+        client.xgroup_create("maskwatch:alerts", "example-node", id="$", mkstream=True)
+        alerts_of(stream)
+        given = client.xreadgroup("example-node", "gone", {"maskwatch:alerts": ">"}, count=1)
+        alerts_of(stream)
+        client.xtrim("maskwatch:alerts", maxlen=1, approximate=False)
+        length, added = client.xlen("maskwatch:alerts"), 2 * 2
+        command = [program("node", "nodejs"), "consumer.js", shared_redis.url]
+        with running(command, node_folder) as lines:
+            wait_for(lambda: len(lines) >= 2, 30)
+    assert given
+    assert lines[0] == f"{added - length - 1} entries were trimmed before they were read\n"
+
+
+def test_shell_says_what_was_trimmed(shared_redis: RedisServer) -> None:
+    """Which it was given in an earlier life, and did not finish."""
+    import socket
+
+    program("redis-cli", "redis-tools")
+    with client_of(shared_redis) as client:
+        stream = Stream(client)
+        client.xgroup_create("maskwatch:alerts", "example-shell", id="0", mkstream=True)
+        alerts_of(stream)
+        client.xreadgroup("example-shell", socket.gethostname(), {"maskwatch:alerts": ">"}, count=1)
+        client.xtrim("maskwatch:alerts", maxlen=1, approximate=False)
+        command = ["sh", "follow.sh", shared_redis.url]
+        with running(command, EXAMPLES / "redis-cli") as lines:
+            wait_for(lambda: len(lines) >= 2)
+    assert "was trimmed before it was done with" in lines[0]
+    assert lines[1].startswith("{")
+
+
+def test_shell_waits_for_redis(own_redis: RedisServer) -> None:
+    """Started first, it joins when there is a server, and misses nothing from then on."""
+    program("redis-cli", "redis-tools")
+    server = own_redis
+    server.start()
+    server.stop()
+    command = ["sh", "follow.sh", server.url]
+    with running(command, EXAMPLES / "redis-cli") as lines:
+        wait_for(lambda: len(lines) >= 1)
+        server.start()
+        with client_of(server) as client:
+            stream = Stream(client)
+            joined(stream, "example-shell", "maskwatch:alerts")
+            event = stream.maker().violation("hall", "start", VIOLATION)
+            stream.write(event)
+            wait_for(lambda: lines[-1].startswith("{"))
 
 
 def test_shell(shared_redis: RedisServer) -> None:

@@ -55,6 +55,32 @@ def face(number: int, decision: Decision) -> Face:
     return Face(Track(number, Box(0, 0, 9, 9), 0.9, 3, True, True, 0.0), decision, None)
 
 
+def test_time_unseen_is_no_time_of_violation() -> None:
+    """Two looks with a gap between them say nothing of the gap."""
+    scene = Scene()
+    scene.step(0.0, BARE)
+    for n in range(1, 10):
+        scene.watch.watch([], {}, n / 5, 1_000.0 + n / 5)
+    assert scene.step(2.0, BARE) == []
+    told = [scene.step(2.0 + n / 5, BARE) for n in range(1, 12)]
+    assert sum(map(len, told)) == 1
+    (change,) = next(changes for changes in told if changes)
+    assert change.violation.duration_s == pytest.approx(2.0, abs=0.21)
+    assert change.violation.started_at == pytest.approx(1_001.8)
+
+
+def test_time_unseen_does_not_end_a_violation() -> None:
+    """Hidden for long and then undecided once: ``leave_s`` has only begun."""
+    scene = Scene()
+    for n in range(4):
+        scene.step(float(n), BARE)
+    for n in range(20, 60):
+        scene.watch.watch([], {}, n / 5, 1_000.0 + n / 5)
+    assert scene.step(12.0, UNKNOWN) == []
+    ended = [scene.step(12.0 + n / 5, UNKNOWN) for n in range(1, 40)]
+    assert [c.end_reason for changes in ended for c in changes] == ["unknown"]
+
+
 def test_one_begins_once_it_has_lasted() -> None:
     """Not with the first frame, but it is told since when it really is."""
     scene = Scene()

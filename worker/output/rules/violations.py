@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -40,6 +41,13 @@ class _Suspicion:
     told_s: float = 0.0
     number: int | None = None
 
+    def leave_out(self, unseen_s: float) -> None:
+        """Count on as if so many seconds had not been; of an open one they lie within it."""
+        self.kept_s += unseen_s
+        if self.number is None:
+            self.since_s += unseen_s
+            self.started_at += unseen_s
+
     def summary(self, track: int, zone: str, now_s: float) -> ViolationSummary:
         """The violation as it stands."""
         return ViolationSummary(
@@ -58,6 +66,7 @@ class _Person:
     """A track in a zone: what is open, and until when each kind cools down."""
 
     open: _Suspicion | None = None
+    judged_s: float = math.inf
     cool_until_s: dict[ViolationKind, float] = field(default_factory=dict)
 
 
@@ -67,7 +76,8 @@ class ViolationWatch:
     One begins when a track in a zone is decided to be of its kind with ``enter_score`` for
     ``enter_s`` on end; a single frame of another decision starts the time anew, and ``unknown``
     never begins one. It goes on while the decision stays with ``leave_score``, and ends when it
-    did not for ``leave_s``, when the track leaves the zone, or when it ends.
+    did not for ``leave_s``, when the track leaves the zone, or when it ends. Time in which the
+    face was looked for and not seen counts neither way.
 
     Args:
         rules: the section ``[violations]``.
@@ -84,6 +94,7 @@ class ViolationWatch:
         self._zones = frozenset(zones)
         self._numbers = numbers
         self._persons: dict[tuple[int, str], _Person] = {}
+        self._watched_s = -math.inf
 
     def watch(
         self, faces: Sequence[Face], inside: Inside, now_s: float, now: float
@@ -104,6 +115,7 @@ class ViolationWatch:
                 changes += self._end((number, zone), "left_zone", now_s)
             for zone in sorted(present):
                 changes += self._judge((number, zone), face.decision, now_s, now)
+        self._watched_s = now_s
         if changes:
             self._show(now_s)
         return changes
@@ -125,9 +137,11 @@ class ViolationWatch:
         person = self._persons.setdefault(key, _Person())
         changes: list[Change] = []
         if person.open is not None:
+            person.open.leave_out(max(0.0, self._watched_s - person.judged_s))
             changes += self._go_on(key, person.open, decision, now_s)
         if person.open is None:
             self._suspect(person, decision, now_s, now)
+        person.judged_s = now_s
         opened = person.open
         if opened and opened.number is None and now_s - opened.since_s >= self._rules.enter_s:
             opened.number = next(self._numbers)

@@ -34,7 +34,7 @@ const WORDS = {
     return [`${event.zone} below its limit of ${percent(event.limit)} ${PHASES[event.phase]}: ${rate}`];
   },
   compliance(event) {
-    const rate = event.rate === null ? "nobody judged" : `${percent(event.rate)} of ${event.denominator} with a mask`;
+    const rate = event.rate === null ? `${event.denominator} judged, too few for a rate` : `${percent(event.rate)} of ${event.denominator} with a mask`;
     return [`${event.zone ?? "whole view"}: ${rate}, ${event.persons.unknown} unknown`];
   },
 };

@@ -23,13 +23,37 @@ function sectionOf(zone) {
     section.querySelector("h2").textContent = title;
     section.setAttribute("aria-label", title);
     prepareFaces(section.querySelector(".last"));
-    const areas = Object.entries(zone.polygons).map(([id, polygon]) => area(zone.zone, id, polygon));
-    section.querySelector(".areas").replaceChildren(...areas);
-    section.querySelector(".where").hidden = areas.length === 0;
     box.append(section);
     sections.set(zone.zone, section);
   }
   return section;
+}
+
+/** Where the zone lies, drawn again when its configuration has changed. */
+function showAreas(section, zone) {
+  const key = JSON.stringify(zone.polygons);
+  if (section.dataset.polygons === key) return;
+  section.dataset.polygons = key;
+  forgetAreas(section);
+  const areas = Object.entries(zone.polygons).map(([id, polygon]) => area(zone.zone, id, polygon));
+  section.querySelector(".areas").replaceChildren(...areas);
+  section.querySelector(".where").hidden = areas.length === 0;
+}
+
+function forgetAreas(section) {
+  for (const entry of section.querySelectorAll(".areas > li")) pictures.remove(entry);
+}
+
+/** Zones that are no longer configured say nothing more. */
+function removeOthers(zones) {
+  const names = new Set(zones.map((zone) => zone.zone));
+  for (const [name, section] of sections) {
+    if (names.has(name)) continue;
+    forgetAreas(section);
+    section.remove();
+    sections.delete(name);
+    limits.delete(name);
+  }
 }
 
 function area(zone, id, polygon) {
@@ -55,8 +79,10 @@ function onState(state) {
   const zones = state.zones ?? [];
   document.getElementById("no-zones").hidden = zones.length > 1;
   const looked = new Map(state.cameras.map((camera) => [camera.camera_id, camera.looked_at]));
+  removeOthers(zones);
   for (const zone of zones) {
     const section = sectionOf(zone);
+    showAreas(section, zone);
     limits.set(zone.zone, zone.limit);
     showVerdict(section, zone, state.now);
     showPeriod(section, zone);
