@@ -166,12 +166,37 @@ def test_a_known_face_that_a_part_does_not_show_brings_the_whole() -> None:
     rig = Rig()
     rig.pass_through(view((500, 280)), 0.0)
     rig.pass_through(view((500, 280), (60, 40)), 0.2)
-    rig.pass_through(view((60, 40)), 0.4)
+    rig.pass_through(view((66, 40)), 0.4)
     assert rig.detector.looked[-1] != (640, 360)
     rig.pass_through(view((72, 44)), 0.6)
     assert rig.detector.looked[-1] == (640, 360)
     rig.pass_through(view((84, 44)), 0.8)
     assert rig.detector.looked[-1] != (640, 360)
+
+
+def test_a_known_face_that_the_whole_does_not_show_is_gone() -> None:
+    """Another look at the whole would show no more."""
+    rig = Rig()
+    for n in range(3):
+        rig.pass_through(view((500, 280), (60 + 12 * n, 40)), n / 5)
+    rig.pass_through(view((100, 40)), 1.0)
+    assert rig.detector.looked[-1] == (640, 360)
+    rig.pass_through(view((112, 40)), 1.2)
+    assert rig.detector.looked[-1] != (640, 360)
+
+
+def test_whether_parts_are_worth_it_is_asked_of_the_region() -> None:
+    """A part of a huge view may be small enough, and one of a small view too small."""
+    rig = Rig(region=[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)])
+    asked: list[tuple[int, int]] = []
+
+    def room_px(width: int, height: int) -> float | None:
+        asked.append((width, height))
+        return None
+
+    rig.detector.part_room_px = room_px
+    rig.pass_through(view((60, 40)), 0.0)
+    assert asked == [(320, 360)]
 
 
 def test_a_look_that_failed_is_made_up_for() -> None:

@@ -130,10 +130,7 @@ class CameraPipeline:
         observe: Callable[[str, float], None],
     ) -> None:
         self._motion = Motion(
-            enabled=camera.motion,
-            max_pause_s=camera.motion_max_pause_s,
-            looks_per_s=camera.analyse_fps,
-            region=camera.region,
+            enabled=camera.motion, max_pause_s=camera.motion_max_pause_s, region=camera.region
         )
         self._detector = detector
         self._tracker = tracker
@@ -157,14 +154,15 @@ class CameraPipeline:
             return Pending(frame, looked=False, tracks=self._tracker.hold(now_s))
         image = frame.picture.bgr()
         with self._timed("detect"):
+            parts, area = self._where(image, now_s)
             try:
-                detections = self._detect(image, now_s)
+                detections = self._detect(image, parts, area)
             except Exception:
                 self._motion.forget()
                 raise
         with self._timed("track"):
             tracks, ended = self._tracker.follow(detections, now_s, frame.captured_at)
-            if self._tracker.just_missed():
+            if parts != [area] and self._tracker.just_missed():
                 self._motion.doubt()
         with self._timed("align"):
             crops, hindered = self._crops(image, tracks)
@@ -203,12 +201,16 @@ class CameraPipeline:
         self._end(camera_id, self._tracker.end_all(), reason, now_s)
         self._motion.forget()
 
-    def _detect(self, image: Image, now_s: float) -> list[Detection]:
-        """Detect in the parts that deserve it, and keep what lies in the region."""
+    def _where(self, image: Image, now_s: float) -> tuple[list[Box], Box]:
+        """The parts of the picture to look at, and the area that counts."""
         height, width = image.shape[:2]
         area = self._motion.area(width, height)
-        room_px = self._detector.part_room_px(width, height)
-        parts = self._motion.parts(width, height, self._tracker.places(now_s), room_px)
+        room_px = self._detector.part_room_px(int(area.width), int(area.height))
+        return self._motion.parts(width, height, self._tracker.places(now_s), room_px), area
+
+    def _detect(self, image: Image, parts: Sequence[Box], area: Box) -> list[Detection]:
+        """Detect in those parts, and keep what lies in the region."""
+        height, width = image.shape[:2]
         return [
             face
             for part in parts

@@ -23,7 +23,7 @@ def changed(*spots: tuple[int, int, int, int]) -> Image:
 
 def followed(*spots: tuple[int, int, int, int]) -> Trail:
     """A trail whose view was looked at as a whole at 10 s, and in which that moved since."""
-    trail = Trail(looks_per_s=5)
+    trail = Trail()
     trail.add(changed((70, 40, 4, 4)))
     assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.0) == [VIEW]
     trail.add(changed(*spots))
@@ -45,7 +45,7 @@ def apart(a: Box, b: Box) -> bool:
 
 def test_the_first_look_is_at_the_whole() -> None:
     """Before anything is known, everything is looked at; and again as long as nothing moved."""
-    trail = Trail(looks_per_s=5)
+    trail = Trail()
     assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.0) == [VIEW]
     assert trail.parts(VIEW, SIZE, [Box(10, 10, 50, 50)], ROOM_PX, 10.2) == [VIEW]
 
@@ -57,6 +57,8 @@ def test_what_moved_is_looked_at_with_room_around_it() -> None:
     assert inside(Box(80, 80, 128, 160), far)
     assert far.x1 < 60
     assert far.x2 > 150
+    wide, _ = sorted(followed((10, 10, 6, 10)).parts(VIEW, SIZE, [], 120.0, 10.2))
+    assert wide.x2 >= 128 + 120 * 2 / 3
     assert far.width * far.height < 0.1 * VIEW.width * VIEW.height
 
 

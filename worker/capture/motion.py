@@ -27,12 +27,12 @@ class Motion:
 
     A frame is compared with the one that was last looked at, not with its predecessor, so
     slow motion adds up until it is seen. Once a pause has lasted ``max_pause_s``, the frame is
-    looked at however still it is: a person who stands is not forgotten.
+    looked at however still it is: a person who stands is not forgotten. Where to look, its trail
+    knows: at what moved, at known faces, and at the whole in between.
 
     Args:
         enabled: with ``False`` every frame is looked at, and all of it.
         max_pause_s: longest time without a look.
-        looks_per_s: that are meant to be.
         region: polygon in shares of width and height outside which nothing counts.
 
     Attributes:
@@ -45,7 +45,6 @@ class Motion:
         *,
         enabled: bool = True,
         max_pause_s: float = 5.0,
-        looks_per_s: float = 5.0,
         region: Sequence[tuple[float, float]] | None = None,
     ) -> None:
         self.moved = False
@@ -53,7 +52,7 @@ class Motion:
         self._max_pause_s = max_pause_s
         self._region = np.array(region, np.float32) if region else None
         self._reference: Image | None = None
-        self._trail = Trail(looks_per_s)
+        self._trail = Trail()
         self._mask: Image | None = None
         self._looked_at_s = 0.0
         self._settle = 0

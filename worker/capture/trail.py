@@ -14,6 +14,9 @@ WHOLE_LOOK_S = 1.0
 """While something moves, the whole view is looked at this often: by so much later is a face found
 that no motion gave away."""
 
+WHOLE_EACH = 5
+"""And at least each so many looks: a file may be decoded faster than it was recorded."""
+
 MOTION_ROOM = 0.04
 """Room around what moved, of the view's width: a face may keep stiller than its hair."""
 
@@ -32,15 +35,9 @@ MAX_PARTS = 32
 
 
 class Trail:
-    """What changed in one camera's view, on the grid of its thinned-out luma.
+    """What changed in one camera's view, on the grid of its thinned-out luma."""
 
-    Args:
-        looks_per_s: that are meant to be. A file may be decoded faster than it was recorded, so
-            the looks in between are counted as well as their seconds.
-    """
-
-    def __init__(self, looks_per_s: float) -> None:
-        self._max_looks = looks_per_s * WHOLE_LOOK_S
+    def __init__(self) -> None:
         self._newest: Image | None = None
         self._trail: Image | None = None
         self._size = (0, 0)
@@ -95,7 +92,7 @@ class Trail:
         return [area]
 
     def _is_due(self, now_s: float) -> bool:
-        return now_s - self._whole_at_s >= WHOLE_LOOK_S or self._looks >= self._max_looks
+        return now_s - self._whole_at_s >= WHOLE_LOOK_S or self._looks >= WHOLE_EACH
 
     def _parts(self, area: Box, faces: Sequence[Box], room_px: float) -> list[Box]:
         if self._trail is None:

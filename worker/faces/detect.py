@@ -40,8 +40,8 @@ class Detector(Protocol):
         """Room that a small face needs around it to be found in a part as it is in the whole.
 
         Args:
-            width: of the whole picture.
-            height: of the whole picture.
+            width: of what would be looked at as a whole.
+            height: of what would be looked at as a whole.
 
         Returns:
             Pixels of the picture; None where looking at parts costs as much as the whole, or shows

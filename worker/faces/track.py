@@ -115,15 +115,13 @@ class Tracker:
         return seen, self._ended(now_s)
 
     def places(self, now_s: float) -> list[Box]:
-        """A box for each track, around where its face was last and where it would be now."""
-        return [
-            Box(min(was.x1, now.x1), min(was.y1, now.y1), max(was.x2, now.x2), max(was.y2, now.y2))
-            for was, now in ((path.box, path.predicted(now_s)) for path in self._paths)
-        ]
+        """Where each face was last; and where it would be by now, if the last look saw it."""
+        seen = [path for path in self._paths if not path.missed]
+        return [path.box for path in self._paths] + [path.predicted(now_s) for path in seen]
 
     def just_missed(self) -> bool:
-        """True where the last look missed a face that the one before it had found."""
-        return any(path.missed == 1 for path in self._paths)
+        """True where the last look missed a face of a confirmed track that the one before saw."""
+        return any(path.missed == 1 and path.hits >= self._min_hits for path in self._paths)
 
     def hold(self, now_s: float) -> list[Track]:
         """The tracks of a frame in which nothing moved: who was there stays where they are.
