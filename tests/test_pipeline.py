@@ -322,7 +322,7 @@ def test_blurred_face_is_not_guessed() -> None:
 
 
 @pytest.mark.parametrize("outside", [face(300, 160, 60), face(-30, -30, 60)])
-def test_face_at_the_edgeis_cut_and_told_inside(outside: Detection) -> None:
+def test_face_at_the_edge_is_cut_and_told_inside(outside: Detection) -> None:
     """A box that leaves the frame is cut with a repeated edge and published clipped."""
     event = Rig([outside]).pass_through(noise(), 0.0)
     x, y, w, h = event["faces"][0]["box"]

@@ -80,7 +80,7 @@ while (!stopped) {
   const [, left, gone = []] = await redis.xautoclaim(
     STREAM, GROUP, NAME, IDLE_MS, "0", "COUNT", 100,
   );
-  for (const id of gone) console.error(`entry ${id} was trimmed before it was done with`);
+  for (const id of gone) take(id);
   await work(left, true);
   await work(await read(">"));
 }

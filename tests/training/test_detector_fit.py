@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from training.detector import session
 from training.detector.centerface import centerface_path
-from training.detector.data import Pictures, parse_folder, read_source
+from training.detector.data import Pictures, parse_folder, read_parts
 from training.detector.fit import Fit, Step, mean_network, read_network
 from training.detector.measure import outcomes
 from training.detector.presets import PRESETS, detector_preset
@@ -83,7 +83,7 @@ def test_resumed_run_ends_where_an_undisturbed_one_does(data: Path, tmp_path: Pa
         if step.number == 2:
             raise Stop
 
-    sources = [read_source(data, 1, "train")]
+    sources = read_parts(data, 1, ["train"])
     folder = RunFolder(tmp_path / "parts")
     folder.path.mkdir()
     begun = Fit(folder, RECIPE, sources, {centerface_path(): 1})
@@ -166,7 +166,7 @@ def test_unreadable_pictures_are_left_out_of_figures(data: Path, tmp_path: Path)
     held = [p for p in sorted((folder / "images").iterdir()) if part_of(p.stem) == "validation"]
     held[0].write_bytes(held[0].read_bytes()[:60])
     fit(folder, tmp_path / "run")
-    source = read_source(folder, 1, "validation")
+    source = read_parts(folder, 1, ["validation"])[0]
     assert len(outcomes(open_detector("fast", min_face_px=12), source.samples)) == len(held) - 1
     for path in held:
         path.write_bytes(path.read_bytes()[:60])
@@ -182,8 +182,8 @@ def test_names_of_boxes_are_explained_or_refused(data: Path, tmp_path: Path) -> 
         file.write_text(re.sub("<name>.*?</name>", "<name>head</name>", file.read_text()))
     with pytest.raises(ConfigError, match=r"has no face: .*head \(.*--name head=MEANING"):
         fit(folder, tmp_path / "run")
-    source = read_source(folder, 1, "train", {"head": "face"})
-    assert source.faces == read_source(data, 1, "train").faces > 0
+    source = read_parts(folder, 1, ["train"], {"head": "face"})[0]
+    assert source.faces == read_parts(data, 1, ["train"])[0].faces > 0
 
 
 def test_two_of_one_name_are_refused(data: Path, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_pictures_in_memory_are_bounded(data: Path) -> None:
 def test_loss_that_is_no_number_stops(data: Path, tmp_path: Path) -> None:
     """A run that diverges says so, and does not save what it became."""
     folder = RunFolder(tmp_path)
-    run = Fit(folder, RECIPE, [read_source(data, 1, "train")], {centerface_path(): 1})
+    run = Fit(folder, RECIPE, read_parts(data, 1, ["train"]), {centerface_path(): 1})
     with torch.no_grad():
         run.network.heat.bias.fill_(float("nan"))
     with pytest.raises(WorkError, match="the loss is not a number at step 0"):
@@ -285,7 +285,7 @@ def test_slim_weights_do_not_make_a_wide_network(data: Path, tmp_path: Path) -> 
     slim = tmp_path / "slim.safetensors"
     save_file(CenterPoint("center-point-slim").state_dict(), slim)
     with pytest.raises(ConfigError, match="cannot be made from weights of center-point-slim"):
-        Fit(RunFolder(tmp_path), RECIPE, [read_source(data, 1, "train")], {slim: 1})
+        Fit(RunFolder(tmp_path), RECIPE, read_parts(data, 1, ["train"]), {slim: 1})
     with pytest.raises(ConfigError, match="only weights of one network have a mean"):
         mean_network({slim: 1, centerface_path(): 1})
 
@@ -320,4 +320,4 @@ def test_wrong_recipe_names_its_key() -> None:
 def test_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     """An empty folder is a sentence, not a division by nothing."""
     with pytest.raises(ConfigError, match="holds no picture that can be used"):
-        read_source(tmp_path, 1, "train")
+        read_parts(tmp_path, 1, ["train"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from training.detector.centerface import centerface_path
-from training.detector.data import read_source
+from training.detector.data import read_parts
 from training.detector.label import agreement, label_folder
 from training.detector.teachers import open_teacher
 from worker.errors import ConfigError
@@ -49,7 +49,7 @@ def test_labelled_folder_can_be_learned_from(tmp_path: Path) -> None:
     one, two = Says(Box(4, 4, 24, 24), Box(30, 4, 50, 24)), Says(Box(5, 4, 25, 24))
     done = label_folder(pictures, tmp_path / "out", (one, two))
     assert (done.pictures, done.faces, done.ignored, len(done.skipped)) == (12, 12, 12, 1)
-    source = read_source(tmp_path / "out", 1, "train")
+    source = read_parts(tmp_path / "out", 1, ["train"])[0]
     assert source.samples[0].faces.tolist() == [[4.5, 4, 24.5, 24]]
     assert source.samples[0].ignored.tolist() == [[30, 4, 50, 24]]
     assert label_folder(pictures, tmp_path / "none", (one, Says())).pictures == 0

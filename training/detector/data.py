@@ -114,14 +114,6 @@ class Pictures:
         return picture
 
 
-def read_source(
-    folder: Path, weight: float, part: Part, names: Mapping[str, AnnotationName] | None = None
-) -> Source:
-    """The pictures of a folder that belong to one part, see ``read_parts``."""
-    (source,) = read_parts(folder, weight, (part,), names)
-    return source
-
-
 def read_parts(
     folder: Path,
     weight: float,

@@ -14,7 +14,7 @@ import torch
 
 from training.detector.card import card
 from training.detector.curve import save_curves
-from training.detector.data import Source, parse_folder, parse_start, read_parts, read_source
+from training.detector.data import Source, parse_folder, parse_start, read_parts
 from training.detector.export import SMALLEST_PX, as_detector, to_onnx
 from training.detector.fit import Fit, Step, read_network
 from training.detector.measure import (
@@ -102,8 +102,9 @@ def fit(
         names=dict(names),
     )
     _demand_new_or_same(out, record, resume)
-    read = [read_parts(path, w, ("train", "validation"), names) for path, w in folders]
-    learned_from, held_out = ([parts[n] for parts in read] for n in range(2))
+    learned_from, held_out = zip(
+        *(read_parts(path, w, ("train", "validation"), names) for path, w in folders), strict=True
+    )
     folder = RunFolder(out)
     run = Fit(folder, recipe, learned_from, begun, teacher)
     if run.step > recipe.steps:
@@ -174,10 +175,13 @@ def evaluate(
         _demand_distinct("detector", [ours.name, *(other.name for other in others)])
         return [ours, *others]
 
+    held_out, tests = zip(
+        *(read_parts(path, 1, ("validation", "test"), names) for path, _ in folders), strict=True
+    )
     known = [
-        o
-        for path, px in folders
-        for o in outcomes(opened(px)[0], read_source(path, 1, "validation", names).samples)
+        outcome
+        for source, (_, px) in zip(held_out, folders, strict=True)
+        for outcome in outcomes(opened(px)[0], source.samples)
     ]
     threshold = choose_threshold(known)
     document: dict[str, Any] = {
@@ -187,8 +191,7 @@ def evaluate(
         "sources": {},
         "test_pictures": [],
     }
-    for number, (path, px) in enumerate(folders, start=1):
-        source = read_source(path, 1, "test", names)
+    for number, (source, (_, px)) in enumerate(zip(tests, folders, strict=True), start=1):
         document["test_pictures"] += [sample.path.stem for sample in source.samples]
         rows: dict[str, Any] = {}
         for detector in opened(px):
@@ -198,7 +201,7 @@ def evaluate(
             rows[name] = {"false_detections_per_picture": round(false_detections(found, at), 4)}
             if source.faces:
                 rows[name]["by_size"] = figures(found, at)
-        document["sources"][path.name] = {
+        document["sources"][source.name] = {
             "pictures": len(source.samples),
             "min_face_px": round(px),
             "detectors": rows,
