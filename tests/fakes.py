@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.records import Box, Detection, Frame, Image, Track
+from worker.records import Box, Detection, Frame, Image, Tiling, Track
 
 
 class ArrayPicture:
@@ -45,14 +45,14 @@ class ScriptedDetector:
     digest = ""
     threshold = 0.5
     device = "cpu"
-    room_px: float | None = None
+    cut_up: Tiling | None = None
 
     def __init__(self, *frames: Sequence[Detection]) -> None:
         self.frames = list(frames)
         self.calls = 0
 
-    def part_room_px(self, width: int, height: int) -> float | None:
-        return self.room_px
+    def tiling(self, width: int, height: int) -> Tiling | None:
+        return self.cut_up
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         found = self.frames[min(self.calls, len(self.frames) - 1)]
@@ -68,13 +68,13 @@ class BrightSpots:
     digest = ""
     threshold = 0.5
     device = "cpu"
-    room_px: float | None = 30.0
+    cut_up: Tiling | None = Tiling(30)
 
     def __init__(self) -> None:
         self.looked: list[tuple[int, int]] = []
 
-    def part_room_px(self, width: int, height: int) -> float | None:
-        return self.room_px
+    def tiling(self, width: int, height: int) -> Tiling | None:
+        return self.cut_up
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         height, width = image.shape[:2]

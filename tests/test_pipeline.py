@@ -23,7 +23,7 @@ from worker.output.rules.violations import Change, ViolationWatch
 from worker.output.rules.zones import Zones
 from worker.output.wire import Model
 from worker.pipeline import MAX_FACES, CameraPipeline, Rules, is_cut
-from worker.records import Box, Classification, Detection, Image
+from worker.records import Box, Classification, Detection, Image, Tiling
 from worker.venue import Violations, Zone
 
 MASK = Classification((0.02, 0.97, 0.01))
@@ -190,11 +190,11 @@ def test_whether_parts_are_worth_it_is_asked_of_the_region() -> None:
     rig = Rig(region=[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)])
     asked: list[tuple[int, int]] = []
 
-    def room_px(width: int, height: int) -> float | None:
+    def tiling(width: int, height: int) -> Tiling | None:
         asked.append((width, height))
         return None
 
-    rig.detector.part_room_px = room_px
+    rig.detector.tiling = tiling
     rig.pass_through(view((60, 40)), 0.0)
     assert asked == [(320, 360)]
 
@@ -218,7 +218,7 @@ def _fail(_image: Image, _min_score: float | None = None) -> list[Detection]:
 def test_a_detector_that_wants_wholes_gets_them() -> None:
     """On a GPU the pictures of all cameras are looked at together, if they are of one size."""
     rig = Rig()
-    rig.detector.room_px = None
+    rig.detector.cut_up = None
     for n in range(4):
         rig.pass_through(view((60 + 12 * n, 40)), n / 5)
     assert rig.detector.looked == [(640, 360)] * 4

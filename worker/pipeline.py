@@ -165,7 +165,7 @@ class CameraPipeline:
             if parts != [area] and self._tracker.just_missed():
                 self._motion.doubt()
         with self._timed("align"):
-            crops, hindered = self._crops(image, tracks)
+            crops, hindered = self._crops(image, tracks, now_s)
         return Pending(
             frame,
             True,
@@ -205,8 +205,8 @@ class CameraPipeline:
         """The parts of the picture to look at, and the area that counts."""
         height, width = image.shape[:2]
         area = self._motion.area(width, height)
-        room_px = self._detector.part_room_px(int(area.width), int(area.height))
-        return self._motion.parts(width, height, self._tracker.places(now_s), room_px), area
+        tiling = self._detector.tiling(int(area.width), int(area.height))
+        return self._motion.parts(width, height, self._tracker.places(now_s), tiling), area
 
     def _detect(self, image: Image, parts: Sequence[Box], area: Box) -> list[Detection]:
         """Detect in those parts, and keep what lies in the region."""
@@ -228,12 +228,13 @@ class CameraPipeline:
         ]
 
     def _crops(
-        self, image: Image, tracks: Sequence[Track]
+        self, image: Image, tracks: Sequence[Track], now_s: float
     ) -> tuple[list[Crop], dict[int, UnknownReason]]:
-        """A crop of each face that is fit for one, the reason for each that is not."""
+        """A crop of each face that needs one and is fit for it, the reason for each that is not."""
         crops: list[Crop] = []
         hindered: dict[int, UnknownReason] = {}
-        for track in sorted(tracks, key=lambda track: -track.box.face_px)[:MAX_FACES]:
+        needing = [t for t in tracks if not self._decider.is_settled(t.number, now_s)]
+        for track in sorted(needing, key=lambda track: -track.box.face_px)[:MAX_FACES]:
             reason = self._decider.hinders(track)
             if reason is None:
                 pixels = cut(image, track.box, self._rule)

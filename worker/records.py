@@ -126,6 +126,21 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a picture may be cut up for a detector, in pixels of that picture.
+
+    Attributes:
+        room_px: that a small face needs around it to be found in a part as it is in the whole.
+        step_px: a part costs as much as one whose sides are the next multiples of this.
+        look_px: what a look costs however small its part is, as the side of a square.
+    """
+
+    room_px: float
+    step_px: float = 1.0
+    look_px: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Crop:
     """One face cut out for the classifier.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from worker.capture.motion import SETTLE_FRAMES, Motion
+from worker.records import Tiling
 
 STILL = np.full((360, 640), 90, np.uint8)
 
@@ -85,13 +86,13 @@ def test_change_of_size_is_looked_at() -> None:
     """A stream that changes its resolution is looked at, and then gated again."""
     motion = settled(Motion())
     motion.deserves_look(with_person(200, 100), 0.1)
-    motion.parts(640, 360, [], 30.0)
+    motion.parts(640, 360, [], Tiling(30))
     assert motion.deserves_look(np.zeros((730, 1290), np.uint8), 0.2)
-    assert motion.parts(1290, 730, [], 30.0) == [motion.area(1290, 730)]
+    assert motion.parts(1290, 730, [], Tiling(30)) == [motion.area(1290, 730)]
     lit = np.zeros((730, 1290), np.uint8)
     lit[100:200, 100:200] = 200
     assert motion.deserves_look(lit, 0.3)
-    assert motion.parts(1290, 730, [], 30.0) != [motion.area(1290, 730)]
+    assert motion.parts(1290, 730, [], Tiling(30)) != [motion.area(1290, 730)]
 
 
 def test_disabled_gate_looks_always() -> None:
@@ -110,9 +111,9 @@ def test_odd_sizes(shape: tuple[int, int]) -> None:
 def test_the_whole_is_looked_at_before_a_view_is_left_alone() -> None:
     """Who came in unnoticed beside somebody who moved is not left for the pause's end."""
     motion = settled(Motion(max_pause_s=3_600))
-    motion.parts(640, 360, [], 30.0)
+    motion.parts(640, 360, [], Tiling(30))
     parts = [
-        motion.parts(640, 360, [], 30.0)
+        motion.parts(640, 360, [], Tiling(30))
         for n in range(6)
         if motion.deserves_look(with_person(200, 100), 2.0 + n / 100)
     ]
@@ -128,7 +129,7 @@ def test_odd_sizes_in_parts(shape: tuple[int, int]) -> None:
         lit = np.zeros(shape, np.uint8)
         lit[: high // 2 + 1, : wide // 5 + 1] = 80 * (n % 2)
         motion.deserves_look(lit, n / 5)
-        parts = motion.parts(wide, high, [], 2.0)
+        parts = motion.parts(wide, high, [], Tiling(2))
         assert all(0 <= p.x1 < p.x2 <= wide and 0 <= p.y1 < p.y2 <= high for p in parts)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from worker.capture.trail import MAX_PARTS, WHOLE_LOOK_S, Trail
-from worker.records import Box, Image
+from worker.records import Box, Image, Tiling
 
 SIZE = (1280, 720)
 VIEW = Box(0, 0, *SIZE)
-ROOM_PX = 40.0
+TILING = Tiling(room_px=40, look_px=215)
 
 
 def changed(*spots: tuple[int, int, int, int]) -> Image:
@@ -25,7 +25,7 @@ def followed(*spots: tuple[int, int, int, int]) -> Trail:
     """A trail whose view was looked at as a whole at 10 s, and in which that moved since."""
     trail = Trail()
     trail.add(changed((70, 40, 4, 4)))
-    assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.0) == [VIEW]
+    assert trail.parts(VIEW, SIZE, [], TILING, 10.0) == [VIEW]
     trail.add(changed(*spots))
     return trail
 
@@ -46,38 +46,36 @@ def apart(a: Box, b: Box) -> bool:
 def test_the_first_look_is_at_the_whole() -> None:
     """Before anything is known, everything is looked at; and again as long as nothing moved."""
     trail = Trail()
-    assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.0) == [VIEW]
-    assert trail.parts(VIEW, SIZE, [Box(10, 10, 50, 50)], ROOM_PX, 10.2) == [VIEW]
+    assert trail.parts(VIEW, SIZE, [], TILING, 10.0) == [VIEW]
+    assert trail.parts(VIEW, SIZE, [Box(10, 10, 50, 50)], TILING, 10.2) == [VIEW]
 
 
 def test_what_moved_is_looked_at_with_room_around_it() -> None:
-    """Also what moved in the frame that was looked at as a whole, for it may still come to rest."""
-    far, near = sorted(followed((10, 10, 6, 10)).parts(VIEW, SIZE, [], ROOM_PX, 10.2))
-    assert inside(Box(560, 320, 592, 352), near)
+    """A face may keep stiller than what moves beside it."""
+    (far,) = followed((10, 10, 6, 10)).parts(VIEW, SIZE, [], TILING, 10.2)
     assert inside(Box(80, 80, 128, 160), far)
     assert far.x1 < 60
     assert far.x2 > 150
-    wide, _ = sorted(followed((10, 10, 6, 10)).parts(VIEW, SIZE, [], 120.0, 10.2))
-    assert wide.x2 >= 128 + 120 * 2 / 3
+    (wide,) = followed((10, 10, 6, 10)).parts(VIEW, SIZE, [], Tiling(120), 10.2)
+    assert wide.x2 >= 128 + 120 / 2
     assert far.width * far.height < 0.1 * VIEW.width * VIEW.height
 
 
 def test_single_points_are_no_motion() -> None:
     """Grains of noise beside somebody who walks are not looked at."""
     trail = followed((10, 10, 6, 10), (120, 60, 1, 1), (130, 20, 1, 2))
-    parts = trail.parts(VIEW, SIZE, [], ROOM_PX, 10.2)
-    assert len(parts) == 2
-    assert all(part.x2 < 900 for part in parts)
+    (part,) = trail.parts(VIEW, SIZE, [], TILING, 10.2)
+    assert part.x2 < 900
 
 
-def test_motion_adds_up_until_the_next_look_at_the_whole() -> None:
-    """What moved a moment ago is looked at again; after the whole that is over."""
+def test_only_what_moved_since_the_last_look_is_looked_at() -> None:
+    """Where it came to rest the last look saw it; where nothing has moved since, once more."""
     trail = followed((10, 10, 6, 10))
     trail.add(changed((140, 70, 6, 6)))
-    assert len(trail.parts(VIEW, SIZE, [], ROOM_PX, 10.4)) == 3
-    assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.0 + WHOLE_LOOK_S) == [VIEW]
-    (only,) = trail.parts(VIEW, SIZE, [], ROOM_PX, 10.2 + WHOLE_LOOK_S)
-    assert inside(Box(1120, 560, 1168, 608), only)
+    for now_s in (10.2, 10.4):
+        (only,) = trail.parts(VIEW, SIZE, [], TILING, now_s)
+        assert inside(Box(1120, 560, 1168, 608), only)
+    assert trail.parts(VIEW, SIZE, [], TILING, 10.0 + WHOLE_LOOK_S) == [VIEW]
 
 
 def test_each_known_face_lies_in_one_part_and_no_two_parts_overlap() -> None:
@@ -91,7 +89,7 @@ def test_each_known_face_lies_in_one_part_and_no_two_parts_overlap() -> None:
             Box(float(x), float(y), float(x + s), float(y + s))
             for (x, y), s in zip(corners, rng.integers(10, 80, len(corners)), strict=True)
         ]
-        parts = trail.parts(VIEW, SIZE, faces, ROOM_PX, 10.2)
+        parts = trail.parts(VIEW, SIZE, faces, TILING, 10.2)
         looked_in_parts += parts != [VIEW]
         assert all(sum(inside(face, part) for part in parts) == 1 for face in faces)
         assert all(apart(a, b) for n, a in enumerate(parts) for b in parts[:n])
@@ -100,37 +98,45 @@ def test_each_known_face_lies_in_one_part_and_no_two_parts_overlap() -> None:
 
 
 def test_a_known_face_has_room_around_it() -> None:
-    """What a small one needs to be found, and a large one its own size."""
-    faces = [Box(200, 500, 220, 520), Box(900, 400, 1000, 500)]
-    parts = followed((10, 10, 6, 10)).parts(VIEW, SIZE, faces, ROOM_PX, 10.2)
-    assert any(inside(Box(160, 460, 260, 560), part) for part in parts)
-    assert any(inside(Box(800, 300, 1100, 600), part) for part in parts)
+    """All that a small one needs to be found; three quarters of it for a large one."""
+    faces = [Box(200, 500, 219, 519), Box(900, 400, 1000, 500)]
+    parts = followed((10, 10, 6, 10)).parts(VIEW, SIZE, faces, TILING, 10.2)
+    assert Box(160, 460, 259, 559) in parts
+    assert Box(870, 370, 1030, 530) in parts
 
 
 def test_near_parts_are_one_where_that_is_cheaper() -> None:
     """Each look has its price, so two people beside each other are looked at together."""
     faces = [Box(300, 300, 340, 340), Box(430, 300, 470, 340)]
-    parts = followed((10, 80, 4, 4)).parts(VIEW, SIZE, faces, ROOM_PX, 10.2)
+    parts = followed((10, 80, 4, 4)).parts(VIEW, SIZE, faces, TILING, 10.2)
     assert any(all(inside(face, part) for face in faces) for part in parts)
     faces = [Box(300, 300, 340, 340), Box(1000, 300, 1040, 340)]
-    parts = followed((10, 80, 4, 4)).parts(VIEW, SIZE, faces, ROOM_PX, 10.2)
+    parts = followed((10, 80, 4, 4)).parts(VIEW, SIZE, faces, TILING, 10.2)
     assert not any(all(inside(face, part) for face in faces) for part in parts)
+
+
+def test_parts_are_joined_by_what_they_cost_the_detector() -> None:
+    """Its input has sides of whole steps: two parts that share one cost no more together."""
+    faces = [Box(304, 300, 324, 320), Box(404, 300, 424, 320)]
+    trail = followed((10, 80, 4, 4))
+    assert len(trail.parts(VIEW, SIZE, faces, Tiling(30), 10.2)) == 3
+    assert len(trail.parts(VIEW, SIZE, faces, Tiling(30, step_px=200), 10.2)) == 2
 
 
 def test_looks_are_counted_where_a_file_runs_faster_than_it_was_recorded() -> None:
     """A whole second of it may pass in a hundredth."""
     trail = followed((10, 10, 6, 10))
-    looks = [trail.parts(VIEW, SIZE, [], ROOM_PX, 10.0 + n / 500) for n in range(1, 11)]
+    looks = [trail.parts(VIEW, SIZE, [], TILING, 10.0 + n / 500) for n in range(1, 11)]
     assert [n for n, parts in enumerate(looks, start=1) if parts == [VIEW]] == [5, 10]
 
 
 def test_another_size_of_the_picture_is_looked_at_as_a_whole() -> None:
     """Also where both are thinned out to the same grid."""
     trail = followed((10, 10, 6, 10))
-    trail.parts(VIEW, SIZE, [], ROOM_PX, 10.2)
+    trail.parts(VIEW, SIZE, [], TILING, 10.2)
     large = Box(0, 0, 1920, 1080)
     face = Box(800, 800, 860, 860)
-    assert trail.parts(large, (1920, 1080), [face], ROOM_PX, 10.4) == [large]
+    assert trail.parts(large, (1920, 1080), [face], TILING, 10.4) == [large]
 
 
 def test_a_detector_may_ask_for_wholes() -> None:
@@ -141,7 +147,7 @@ def test_a_detector_may_ask_for_wholes() -> None:
 def test_motion_in_a_region_is_looked_at_where_it_is() -> None:
     """The grid is that of the picture, not of the region."""
     right = Box(640, 360, 1280, 720)
-    parts = followed((120, 70, 6, 6)).parts(right, SIZE, [], ROOM_PX, 10.2)
+    parts = followed((120, 70, 6, 6)).parts(right, SIZE, [], TILING, 10.2)
     assert any(inside(Box(960, 560, 1008, 608), part) for part in parts)
     assert all(inside(part, right) and part != right for part in parts)
 
@@ -150,7 +156,7 @@ def test_parts_stay_within_the_area_that_counts() -> None:
     """A region bounds them; what moved or stands outside is not looked at."""
     left = Box(0, 0, 640, 720)
     trail = followed((78, 60, 6, 6), (140, 10, 6, 6))
-    parts = trail.parts(left, SIZE, [Box(900, 100, 950, 150)], ROOM_PX, 10.2)
+    parts = trail.parts(left, SIZE, [Box(900, 100, 950, 150)], TILING, 10.2)
     assert parts
     assert all(inside(part, left) for part in parts)
 
@@ -168,17 +174,17 @@ def test_motion_all_over_the_view_is_a_look_at_the_whole(grid: Image) -> None:
     """A change of light, noise and rain leave nothing out."""
     trail = followed((10, 10, 6, 10))
     trail.add(grid)
-    assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.2) == [VIEW]
+    assert trail.parts(VIEW, SIZE, [], TILING, 10.2) == [VIEW]
 
 
 def test_a_crowd_is_a_look_at_the_whole() -> None:
     """Many small parts are not worth the cutting."""
     faces = [Box(30.0 * n, 300, 30.0 * n + 20, 320) for n in range(MAX_PARTS)]
-    assert followed((10, 10, 6, 10)).parts(VIEW, SIZE, faces, ROOM_PX, 10.2) == [VIEW]
+    assert followed((10, 10, 6, 10)).parts(VIEW, SIZE, faces, TILING, 10.2) == [VIEW]
 
 
 def test_after_forgetting_comes_the_whole() -> None:
     """A view that was not watched may show anybody anywhere."""
     trail = followed((10, 10, 6, 10))
     trail.forget()
-    assert trail.parts(VIEW, SIZE, [], ROOM_PX, 10.2) == [VIEW]
+    assert trail.parts(VIEW, SIZE, [], TILING, 10.2) == [VIEW]

@@ -14,6 +14,8 @@ from worker.capture.portraits import figure
 from worker.errors import BadDataError, ModelError
 from worker.faces.detect import Detector, open_detector
 from worker.faces.heatmap import (
+    LOOK_PX,
+    ROOM_PX,
     HeatmapDetector,
     decode_points,
     fitted,
@@ -21,10 +23,10 @@ from worker.faces.heatmap import (
     open_artifact,
     open_centerface,
 )
-from worker.faces.maps import FaceMaps, OnnxMaps
+from worker.faces.maps import MULTIPLE_PX, FaceMaps, OnnxMaps
 from worker.inference.align import CropRule
 from worker.inference.artifact import CENTER_POINT, ONNX, Manifest, load, save
-from worker.records import Box, Image
+from worker.records import Box, Image, Tiling
 
 
 def bright_spots() -> HeatmapDetector:
@@ -179,8 +181,9 @@ def test_a_small_face_is_found_in_a_part_with_the_room_that_the_detector_asks_fo
 ) -> None:
     """Near its limit it is found by what is around it: a fourth of that room loses some."""
     detector = open_detector(name, min_face_px=30)
-    room = detector.part_room_px(1280, 720)
-    assert room is not None
+    tiling = detector.tiling(1280, 720)
+    assert tiling is not None
+    room = tiling.room_px
     rng = np.random.default_rng(5)
     view = cv2.GaussianBlur(rng.integers(60, 180, (720, 1280, 3), np.uint8), (0, 0), 9)
     for n in range(8):
@@ -214,8 +217,8 @@ def _finds(detector: Detector, view: Image, box: Box, room: float) -> bool:
 def test_what_is_too_small_or_too_large_to_be_cut_is_looked_at_as_a_whole() -> None:
     """A look has its price; and a part of a huge picture would be seen better than the whole."""
     detector = open_detector("fast", min_face_px=9)
-    assert detector.part_room_px(1280, 720) == 36
-    assert detector.part_room_px(200, 100) is None
-    assert detector.part_room_px(3840, 2160) is None
+    assert detector.tiling(1280, 720) == Tiling(ROOM_PX, MULTIPLE_PX, LOOK_PX)
+    assert detector.tiling(200, 100) is None
+    assert detector.tiling(3840, 2160) is None
     detector.device = "cuda"
-    assert detector.part_room_px(1280, 720) is None
+    assert detector.tiling(1280, 720) is None

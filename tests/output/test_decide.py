@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -13,6 +14,7 @@ from worker.records import Classification
 
 MASK = Classification((0.02, 0.97, 0.01))
 BARE = Classification((0.96, 0.03, 0.01))
+ALMOST = Classification((0.2, 0.78, 0.02))
 UNSURE = Classification((0.45, 0.5, 0.05))
 
 
@@ -106,6 +108,67 @@ def test_hindrances_by_size_and_blur() -> None:
     assert state.hinders(track(size=12)) is None
     assert state.hinders(track(), 9.0) == "blurred"
     assert state.hinders(track(), 10.0) is None
+
+
+def test_a_settled_face_is_classified_twice_a_second() -> None:
+    """Of five frames a second, once a label stands on evidence enough: and all at one moment."""
+    state = decider()
+    asked = []
+    for n in range(20):
+        now_s = 100.1 + n / 5
+        settled = state.is_settled(1, now_s)
+        state.decide(track(), None if settled else MASK, None, now_s)
+        asked.append(not settled)
+    assert asked[:2] == [True, True]
+    assert sum(asked[5:]) == 6
+    both = decider()
+    for n in range(20):
+        now_s = 100.1 + n / 5
+        for number, since in ((1, 0), (2, 3)):
+            if n >= since and not both.is_settled(number, now_s):
+                both.decide(dataclasses.replace(track(), number=number), MASK, None, now_s)
+    assert both.is_settled(1, 104.1) == both.is_settled(2, 104.1)
+
+
+def test_what_was_spared_counts_as_the_next_classification_says() -> None:
+    """So a settled label is as hard to change as one that every frame has confirmed."""
+    spared, asked = decider(), decider()
+    for n in range(20):
+        now_s = 100.1 + n / 5
+        asked.decide(track(), MASK, None, now_s)
+        settled = spared.is_settled(1, now_s)
+        spared.decide(track(), None if settled else MASK, None, now_s)
+
+    def until_bare(state: Decider) -> int:
+        for n in range(20, 60):
+            now_s = 100.1 + n / 5
+            settled = state is spared and state.is_settled(1, now_s)
+            if state.decide(track(), None if settled else BARE, None, now_s).label != "with_mask":
+                return n
+        raise AssertionError
+
+    assert abs(until_bare(spared) - until_bare(asked)) <= 2
+
+
+def test_one_other_opinion_ends_the_rest() -> None:
+    """A face that is said to be another than its label is looked at in each frame again."""
+    state = decider()
+    for n in range(10):
+        state.decide(track(), MASK, None, 100.1 + n / 5)
+    assert state.is_settled(1, 101.95)
+    state.decide(track(), BARE, None, 102.1)
+    assert not state.is_settled(1, 102.2)
+
+
+def test_small_and_unsure_faces_are_never_settled_soon() -> None:
+    """Neither a few crops of 12 px, nor many that say now this and now that."""
+    small, unsure = decider(), decider()
+    for n in range(10):
+        small.decide(track(size=12), MASK, None, 100 + n / 5)
+        unsure.decide(track(), ALMOST, None, 100 + n / 5)
+    assert not small.is_settled(1, 101.8)
+    assert unsure.decide(track(), ALMOST, None, 102.0).label == "with_mask"
+    assert not unsure.is_settled(1, 102.0)
 
 
 def test_history_adds_up() -> None:

@@ -91,3 +91,22 @@ def test_teacher_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "y.onnx").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match="is no YuNet"):
         open_teacher(str(tmp_path / "y.onnx"), 12)
+
+
+def test_a_box_without_end_is_no_face(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """YuNet gives one now and then, in pictures with little in them."""
+
+    class Network:
+        def setInputSize(self, size: tuple[int, int]) -> None:
+            pass
+
+        def detect(self, pixels: Image) -> tuple[int, np.ndarray]:
+            whole, endless = np.full(15, 8.0), np.full(15, 8.0)
+            endless[2] = np.inf
+            endless[3] = np.nan
+            return 2, np.stack([endless, whole]).astype(np.float32)
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Network())
+    (tmp_path / "y.onnx").write_bytes(b"as it was")
+    (face,) = open_teacher(str(tmp_path / "y.onnx"), 12).detect(np.zeros((64, 64, 3), np.uint8))
+    assert face.box == Box(8, 8, 16, 16)

@@ -11,7 +11,7 @@ import numpy as np
 from worker.errors import ConfigError
 from worker.faces.detect import Detector, expect_pictures, open_detector
 from worker.faces.heatmap import MAX_IOU, fitted
-from worker.records import Box, Detection, Image
+from worker.records import Box, Detection, Image, Tiling
 
 LOWEST_SCORE = 0.05
 MAX_FACES = 5_000
@@ -44,8 +44,8 @@ class YuNet:
                 "its name or folder"
             ) from error
 
-    def part_room_px(self, width: int, height: int) -> float | None:  # noqa: ARG002
-        """See ``Detector.part_room_px``; it looks at wholes alone."""
+    def tiling(self, width: int, height: int) -> Tiling | None:  # noqa: ARG002
+        """See ``Detector.tiling``; it looks at wholes alone."""
         return None
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
@@ -54,6 +54,7 @@ class YuNet:
         self._network.setInputSize((pixels.shape[1], pixels.shape[0]))
         _, rows = self._network.detect(pixels)
         found = np.asarray(rows if rows is not None else [], np.float64).reshape(-1, 15)
+        found = found[np.isfinite(found).all(axis=1)]  # it gives endless boxes now and then
         found = found[found[:, 14] >= (self.threshold if min_score is None else min_score)]
         height, width = image.shape[:2]
         grow = np.array([width / wide, height / high] * 2)

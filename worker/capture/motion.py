@@ -9,7 +9,7 @@ import numpy as np
 
 from worker.capture.trail import Trail
 from worker.capture.view import thinned
-from worker.records import Box, Image
+from worker.records import Box, Image, Tiling
 
 CHANGED_LEVELS = 18
 """Change of luma, of 255, that noise and re-encoding rarely reach."""
@@ -95,7 +95,7 @@ class Motion:
         self._trail.forget()
 
     def parts(
-        self, width: int, height: int, faces: Sequence[Box], room_px: float | None
+        self, width: int, height: int, faces: Sequence[Box], tiling: Tiling | None
     ) -> list[Box]:
         """Where to look in a frame that deserves it; all of the area, or disjoint parts of it.
 
@@ -103,12 +103,12 @@ class Motion:
             width: of the frame, in pixels.
             height: of the frame, in pixels.
             faces: where known faces are, in pixels.
-            room_px: that a small face needs around it; None asks for all of the area.
+            tiling: how the area may be cut up; None asks for all of it.
         """
         area = self.area(width, height)
         if not self._enabled:
             return [area]
-        return self._trail.parts(area, (width, height), faces, room_px, self._looked_at_s)
+        return self._trail.parts(area, (width, height), faces, tiling, self._looked_at_s)
 
     def area(self, width: int, height: int) -> Box:
         """The part of a ``width x height`` frame that counts: the region's bounding box."""

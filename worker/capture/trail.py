@@ -1,4 +1,4 @@
-"""Where something moved since all of the view was last looked at, and so where to look."""
+"""Where something moved since the view was last looked at, and so where to look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from worker.records import Box, Image
+from worker.records import Box, Image, Tiling
 
 WHOLE_LOOK_S = 1.0
 """While something moves, the whole view is looked at this often: by so much later is a face found
@@ -20,15 +20,15 @@ WHOLE_EACH = 5
 MOTION_ROOM = 0.04
 """Room around what moved, of the view's width: a face may keep stiller than its hair."""
 
-LESS_ROOM = 2 / 3
-"""Room around what moved, of what a face needs: its outline is rarely that of the face alone."""
+LESS_ROOM = 0.5
+"""Room around what moved, of what a small face needs: it is rarely the face alone that moves."""
 
 WORTH_SHARE = 0.7
 """Parts that cover more of the view than this are not worth the cutting."""
 
-LOOK_SHARE = 0.05
-"""What a look costs however small its part is, as a share of what the whole view costs. Two parts
-become one where that is no dearer."""
+LARGE_FACE, LARGE_ROOM = 0.5, 0.75
+"""From what size on, and how much less room a face needs to be found again; both as shares of the
+room that a small one needs."""
 
 MAX_PARTS = 32
 """Places that moved, and faces; with more the whole is looked at."""
@@ -38,7 +38,6 @@ class Trail:
     """What changed in one camera's view, on the grid of its thinned-out luma."""
 
     def __init__(self) -> None:
-        self._newest: Image | None = None
         self._trail: Image | None = None
         self._size = (0, 0)
         self._whole_at_s = -math.inf
@@ -46,6 +45,9 @@ class Trail:
 
     def add(self, changed: Image) -> None:
         """Take up where a frame differs from the one that was last looked at.
+
+        What differed before that one need not be looked at again: a face that was found there is
+        known, and the same pixels show no other.
 
         Args:
             changed: ``uint8 (h, w)``, 255 where it does. Points with fewer than two neighbours do
@@ -56,12 +58,11 @@ class Trail:
         if not newest.any():
             self.forget()
             return
-        self._newest = newest
-        self._trail = newest if self._trail is None else newest | self._trail
+        self._trail = newest
 
     def forget(self) -> None:
         """Look at the whole next."""
-        self._newest = self._trail = None
+        self._trail = None
         self._whole_at_s = -math.inf
 
     def parts(
@@ -69,7 +70,7 @@ class Trail:
         area: Box,
         size: tuple[int, int],
         faces: Sequence[Box],
-        room_px: float | None,
+        tiling: Tiling | None,
         now_s: float,
     ) -> list[Box]:
         """Disjoint parts of the view with what moved and all known faces; or all of the area.
@@ -78,28 +79,27 @@ class Trail:
             area: what counts of the view; sides in whole pixels.
             size: width and height of the view, in pixels.
             faces: where known faces are, in pixels. Each lies within one part, as far as it lies
-                in the area, with room of its own size or more.
-            room_px: that a small face needs around it; None asks for the whole.
+                in the area, with room.
+            tiling: how the view may be cut up; None asks for the whole.
             now_s: monotonic clock of the frame.
         """
         self._looks += 1
-        if room_px is not None and size == self._size and not self._is_due(now_s):
-            parts = self._parts(area, faces, room_px)
+        if tiling is not None and size == self._size and not self._is_due(now_s):
+            parts = self._parts(area, faces, tiling)
             if sum(map(_extent, parts)) < WORTH_SHARE * _extent(area):
                 return parts
         self._size, self._whole_at_s, self._looks = size, now_s, 0
-        self._trail = self._newest
         return [area]
 
     def _is_due(self, now_s: float) -> bool:
         return now_s - self._whole_at_s >= WHOLE_LOOK_S or self._looks >= WHOLE_EACH
 
-    def _parts(self, area: Box, faces: Sequence[Box], room_px: float) -> list[Box]:
+    def _parts(self, area: Box, faces: Sequence[Box], tiling: Tiling) -> list[Box]:
         if self._trail is None:
             return [area]
         high, wide = self._trail.shape
         x_px, y_px = self._size[0] / wide, self._size[1] / high
-        room = math.ceil(max(MOTION_ROOM * wide, LESS_ROOM * room_px / x_px))
+        room = math.ceil(max(MOTION_ROOM * wide, LESS_ROOM * tiling.room_px / x_px))
         spots = cv2.dilate(self._trail, np.ones((2 * room + 1, 2 * room + 1), np.uint8))
         count, _, stats, _ = cv2.connectedComponentsWithStats(spots)
         if count + len(faces) > MAX_PARTS:
@@ -107,34 +107,37 @@ class Trail:
         boxes = [
             Box(x * x_px, y * y_px, (x + w) * x_px, (y + h) * y_px) for x, y, w, h, _ in stats[1:]
         ]
-        boxes += [_with_room(face, max(room_px, face.width, face.height)) for face in faces]
+        boxes += [_with_room(face, tiling.room_px) for face in faces]
         parts = (_common(_rounded(box), area) for box in boxes)
-        return _joined([part for part in parts if _extent(part) > 0], LOOK_SHARE * _extent(area))
+        return _joined([part for part in parts if _extent(part) > 0], tiling)
 
 
-def _joined(parts: list[Box], price: float) -> list[Box]:
-    """Parts joined until no two overlap, and none costs less together with another.
-
-    Args:
-        parts: any.
-        price: of a look, in pixels.
-    """
+def _joined(parts: list[Box], tiling: Tiling) -> list[Box]:
+    """Parts joined until no two overlap, and none costs less together with another."""
     apart: list[Box] = []
     for part in parts:
         whole = part
-        while near := [other for other in apart if _belong_together(whole, other, price)]:
+        while near := [other for other in apart if _belong_together(whole, other, tiling)]:
             apart.remove(near[0])
             whole = _around(whole, near[0])
         apart.append(whole)
     return apart
 
 
-def _belong_together(a: Box, b: Box, price: float) -> bool:
-    apart = _extent(a) + _extent(b) + price
-    return _extent(_common(a, b)) > 0 or _extent(_around(a, b)) <= apart
+def _belong_together(a: Box, b: Box, tiling: Tiling) -> bool:
+    apart = _price(a, tiling) + _price(b, tiling)
+    return _extent(_common(a, b)) > 0 or _price(_around(a, b), tiling) <= apart
 
 
-def _with_room(face: Box, room: float) -> Box:
+def _price(part: Box, tiling: Tiling) -> float:
+    """What looking at a part costs, in pixels."""
+    wide, high = (math.ceil(side / tiling.step_px) for side in (part.width, part.height))
+    return wide * high * tiling.step_px**2 + tiling.look_px**2
+
+
+def _with_room(face: Box, room_px: float) -> Box:
+    is_large = max(face.width, face.height) >= LARGE_FACE * room_px
+    room = LARGE_ROOM * room_px if is_large else room_px
     return Box(face.x1 - room, face.y1 - room, face.x2 + room, face.y2 + room)
 
 

@@ -19,7 +19,7 @@ from worker.errors import ConfigError
 from worker.faces.heatmap import ACCURATE, FAST, open_artifact, open_centerface, open_shipped
 from worker.inference.artifact import load
 from worker.inference.engine import Device
-from worker.records import Box, Detection, Image
+from worker.records import Box, Detection, Image, Tiling
 
 
 class Detector(Protocol):
@@ -36,16 +36,15 @@ class Detector(Protocol):
     device: str
     """Where it runs."""
 
-    def part_room_px(self, width: int, height: int) -> float | None:
-        """Room that a small face needs around it to be found in a part as it is in the whole.
+    def tiling(self, width: int, height: int) -> Tiling | None:
+        """How a picture may be cut up so that its parts show what the whole does.
 
         Args:
             width: of what would be looked at as a whole.
             height: of what would be looked at as a whole.
 
         Returns:
-            Pixels of the picture; None where looking at parts costs as much as the whole, or shows
-            something else.
+            None where looking at parts costs as much as the whole, or shows something else.
         """
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
@@ -108,9 +107,9 @@ class Haar:
         self._cascade = cv2.CascadeClassifier(str(cascade))
         self._lock = threading.Lock()
 
-    def part_room_px(self, width: int, height: int) -> float | None:  # noqa: ARG002
-        """See ``Detector.part_room_px``."""
-        return float(self._min_px)
+    def tiling(self, width: int, height: int) -> Tiling | None:  # noqa: ARG002
+        """See ``Detector.tiling``."""
+        return Tiling(float(self._min_px))
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:  # noqa: ARG002
         """See ``Detector.detect``; the cascade has no score, so every face has 1."""

@@ -20,6 +20,16 @@ UNDECIDED = Decision("unknown", 0.0, "undecided")
 LEAST_EVIDENCE = 0.1
 """Weight below which nothing is said: a crop of 20 px has more, of 12 px it takes two or three."""
 
+SETTLED_SHARE = 0.9
+"""Share of the evidence from which a label is settled."""
+
+SETTLED_EVIDENCE = 1.0
+"""Weight of evidence from which a label is settled: a large crop's, or eight of 20 px."""
+
+RECHECK_S = 0.5
+"""Settled faces are classified this often: by so much later a change begins to be noticed. All of
+a camera's at once, since a batch of one costs nearly what three do."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -36,6 +46,9 @@ class _Evidence:
 
     updated_s: float
     weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(CLASSES)))
+    asked_s: float = -np.inf
+    agreed: bool = False
+    spared: int = 0
     label: ClassName | None = None
     decision: Decision = UNDECIDED
     frames: Counter[Label] = field(default_factory=Counter)
@@ -47,7 +60,9 @@ class Decider:
 
     Probabilities are summed over time, weighted by the face's size and the detector's score
     and forgotten exponentially. A label is taken when its share reaches ``enter`` and kept
-    until its share falls under ``leave``, so that it does not flicker.
+    until its share falls under ``leave``, so that it does not flicker. A face whose label is
+    settled need not be classified in each frame (``is_settled``): the next classification that
+    says the same counts for those that were spared, one that says another for itself alone.
 
     Args:
         rules: the section ``[deciding]``.
@@ -68,6 +83,17 @@ class Decider:
         if sharpness is not None and sharpness < self._rules.min_sharpness:
             return "blurred"
         return None
+
+    def is_settled(self, number: int, now_s: float) -> bool:
+        """True where one more classification would hardly change what is known of a track."""
+        evidence = self._evidence.get(number)
+        if evidence is None or evidence.label is None or not evidence.agreed:
+            return False
+        return (
+            now_s // RECHECK_S == evidence.asked_s // RECHECK_S
+            and evidence.decision.score >= SETTLED_SHARE
+            and float(evidence.weights.sum()) >= SETTLED_EVIDENCE
+        )
 
     def decide(
         self,
@@ -91,7 +117,13 @@ class Decider:
         evidence.updated_s = now_s
         if classification is not None:
             weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX) ** 2
-            evidence.weights += weight * np.array(classification.probabilities)
+            said = CLASSES[int(np.argmax(classification.probabilities))]
+            evidence.agreed = said == evidence.label
+            looks = 1 + evidence.spared if evidence.agreed else 1
+            evidence.weights += looks * weight * np.array(classification.probabilities)
+            evidence.asked_s, evidence.spared = now_s, 0
+        elif track.seen and evidence.agreed and hindrance is None:
+            evidence.spared += 1
         evidence.decision = self._state(evidence, hindrance or "undecided")
         evidence.frames[evidence.decision.label] += 1
         return evidence.decision
