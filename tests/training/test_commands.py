@@ -333,3 +333,25 @@ def test_a_card_names_the_teachers(run: Any, prepared: Path, tmp_path: Path) -> 
     commands = card.split("```")[1]
     first, second = commands.index("-o runs/teacher"), commands.index("--teacher runs/teacher")
     assert first < second < commands.index("-o runs/student")
+
+
+def test_a_mean_of_runs_is_judged_and_shipped(run: Any, prepared: Path, tmp_path: Path) -> None:
+    """Its card names the commands of each; its recipe is not one to fit by."""
+    options = (*_fit_options(), "--preset", "quick", "--set", "start_from=null")
+    for seed in (4, 5):
+        seeds = ("--set", f"seed={seed}", "--set", "start_seed=4", "-o", tmp_path / f"s{seed}")
+        assert run("fit", "-d", prepared, *options, *seeds)[0] == 0
+    out = tmp_path / "mean"
+    code, told, _ = run("average", tmp_path / "s4", tmp_path / "s5", "-o", out)
+    assert (code, json.loads(told)["averaged_seeds"]) == (0, [4, 5])
+    assert run("evaluate", out)[0] == 0
+    assert run("export", out, "-o", tmp_path / "model")[0] == 0
+    card = (tmp_path / "model" / "README.md").read_text().split("```")[1]
+    assert "--set seed=5 --set start_seed=4" in card
+    assert "maskwatch-train average runs/mean-4 runs/mean-5 -o runs/mean" in card
+    code, _, err = run(
+        "fit", "-d", prepared, "--recipe", out / "recipe.json", "-o", tmp_path / "again"
+    )
+    assert code == 2
+    assert "fit a run for each of its seeds" in err
+    assert not (tmp_path / "again").exists()
