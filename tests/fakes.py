@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.records import Box, Detection, Frame, Image, Tiling, Track
+from worker.faces.heatmap import found_in
+from worker.records import Box, Detection, Frame, Image, Picture, Tiling, Track
 
 
 class ArrayPicture:
@@ -36,6 +37,13 @@ class ArrayPicture:
         self.conversions += 1
         return self.image
 
+    def scaled(self, width: int, height: int) -> Image:
+        self.conversions += 1
+        return np.asarray(cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA))
+
+    def copy(self) -> Image:
+        return self.image.copy()
+
 
 class ScriptedDetector:
     """Finds what it was told to find, frame by frame; the last entry repeats."""
@@ -53,6 +61,9 @@ class ScriptedDetector:
 
     def tiling(self, width: int, height: int) -> Tiling | None:
         return self.cut_up
+
+    def look(self, picture: Picture, part: Box) -> list[Detection]:
+        return found_in(self.detect, picture, part)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         found = self.frames[min(self.calls, len(self.frames) - 1)]
@@ -75,6 +86,9 @@ class BrightSpots:
 
     def tiling(self, width: int, height: int) -> Tiling | None:
         return self.cut_up
+
+    def look(self, picture: Picture, part: Box) -> list[Detection]:
+        return found_in(self.detect, picture, part)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         height, width = image.shape[:2]

@@ -232,6 +232,37 @@ def test_without_the_gate_all_of_each_frame_is_looked_at() -> None:
     assert rig.detector.looked == [(640, 360)] * 4
 
 
+def test_a_large_face_that_stands_is_told_in_every_frame() -> None:
+    """Its part has less room than it is large, and cuts nothing off all the same."""
+    rig = Rig()
+    for n in range(12):
+        picture = view((20 + 8 * n, 10))
+        picture[100:340, 350:590] = 255
+        event = rig.pass_through(picture, n / 5)
+        assert [350, 100, 240, 240] in boxes(event)
+    assert (640, 360) not in rig.detector.looked[1:4]
+
+
+def test_a_settled_face_is_cut_out_twice_a_second() -> None:
+    """One that is new beside it is classified in each frame until it is known."""
+    rig = Rig()
+    texture = noise(640, 360) // 5
+    crops = []
+    for n in range(20):
+        picture = view((500, 280), *([(60 + 8 * n, 40)] if n >= 12 else []))
+        picture[picture > 200] -= texture[picture > 200]
+        picture[200:260, 20 + 8 * n : 50 + 8 * n] = 120  # somebody from behind walks by
+        pending = rig.pipeline.begin(frame(picture, 10.05 + n / 5))
+        for crop in pending.crops:
+            pending.resolve(crop.track, MASK)
+        rig.pipeline.finish(pending)
+        crops.append(len(pending.crops))
+    assert crops[:2] == [1, 1]
+    assert sum(crops[2:12]) == 4
+    assert sum(crops[12:14]) >= 2
+    assert [number for number in crops[14:] if number] == [2, 2]  # both at one moment
+
+
 def test_after_a_hang_up_the_first_picture_is_looked_at() -> None:
     """Its tracks have ended; so however alike it is, who stands there is found again."""
     rig, still = Rig([face(100, 60)], motion_max_pause_s=3_600), noise()

@@ -6,7 +6,7 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
-from fakes import noise
+from fakes import ArrayPicture, noise
 
 from worker.config import Camera
 from worker.history import CameraHistory
@@ -66,8 +66,8 @@ def test_last_look_is_the_frame_that_was_detected_on() -> None:
     """Its picture, its faces and its time belong together."""
     worker, run = view()
     assert worker.last_look("gate") is None
-    run.looked = Seen(12.5, (), looked=True, image=noise())
+    run.looked = Seen(12.5, (), looked=True, picture=ArrayPicture(noise()))
     look = worker.last_look("gate")
     assert look is not None
     assert look.at == 12.5
-    assert look.image is run.looked.image
+    assert look.picture is run.looked.picture

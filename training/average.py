@@ -1,8 +1,8 @@
 """One model from several runs that began with the same weights: the mean of theirs.
 
-Runs that share their beginning, and differ in chance alone, end on the slopes of one valley; the
-mean lies nearer to its floor than any of them, and costs the worker nothing (Wortsman et al. 2022,
-"Model soups", arXiv:2203.05482).
+Runs that begin with the same weights, which know something, and differ in chance alone end on the
+slopes of one valley; their mean lies nearer to its floor, and costs the worker nothing (Wortsman et
+al. 2022, "Model soups", arXiv:2203.05482).
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def average(runs: Sequence[Run], out: Path, *, overwrite: bool = False) -> Run:
     """
     recipe = _common(runs)
     weights = [run.weights() for run in runs]
+    shapes = [{name: tensor.shape for name, tensor in some.items()} for some in weights]
+    if any(some != shapes[0] for some in shapes):
+        raise ConfigError("the weights of these runs are of different networks; fit them again")
     mean = {name: _mean([some[name] for some in weights]) for name in weights[0]}
     if any(run.folder.path.resolve() == out.resolve() for run in runs):
         raise ConfigError(f"--out {out} is one of the runs; name another folder")
@@ -67,9 +70,15 @@ def _common(runs: Sequence[Run]) -> Recipe:
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"two of these runs have the same seed ({seeds}); give each its own")
     shared = [recipe.model_copy(update={"seed": begin, "start_seed": None}) for recipe in recipes]
-    if any(some != shared[0] for some in shared) or len({run.data for run in runs}) > 1:
+    data = {(run.data, run.digests) for run in runs}
+    if any(some != shared[0] for some in shared) or len(data) > 1:
         raise ConfigError(
             "these runs differ in more than their seed; fit them with one recipe on the same data"
+        )
+    if shared[0].split == "face":
+        raise ConfigError(
+            "a split by face is another one for each seed, so a mean has seen what would judge it; "
+            "fit the runs with split=picture"
         )
     if shared[0].averaged_seeds:
         raise ConfigError("a mean of means is no run that fit could make; name the runs themselves")

@@ -217,7 +217,7 @@ def _commands(run: Run, sources: Collection[str]) -> list[str]:
             if len(prepared) == 1
             else []
         ),
-        *(_fitting(load_run(path)) for path in run.recipe.teachers),
+        *(line for path in run.recipe.teachers for line in _makings(load_run(path))),
         *_makings(run),
         f"maskwatch-train evaluate runs/{name}",
         f"maskwatch-train export runs/{name} -o DIR",
@@ -246,6 +246,7 @@ def _fitting(run: Run, seed: int | None = None, out: str | None = None) -> str:
     parts = [
         *(f"-d {folder.name}" for folder in run.data),
         f"--preset {named}" if named else "--recipe recipe.json",
+        *(["--set averaged_seeds=[]"] if recipe.averaged_seeds and not named else []),
         *([f"--set seed={seed} --set start_seed={recipe.seed}"] if seed is not None else []),
         *(f"--teacher runs/{path.name}" for path in recipe.teachers),
         f"--threads 1 -o {out or f'runs/{run.folder.path.name}'}",

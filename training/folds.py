@@ -84,6 +84,7 @@ def read_pooled(path: Path, recipe: Recipe) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         made_by, _, _ = document["recipe"], document["epochs"], document["sources"]
+        made_by = _alike(Recipe.model_validate(made_by))  # keys that came later have defaults
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} holds no figures of folds ({error}); run maskwatch-train evaluate on the five "

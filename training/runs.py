@@ -168,6 +168,7 @@ class Run:
     folder: RunFolder
     recipe: Recipe
     data: tuple[Path, ...]
+    digests: tuple[str, ...] = ()
 
     def weights(self) -> dict[str, Tensor]:
         """The trained weights.
@@ -274,7 +275,7 @@ def load_run(path: Path) -> Run:
         ConfigError: it is no run folder, or a damaged one.
     """
     record = _read_record(path)
-    return Run(RunFolder(path), record.recipe, record.data)
+    return Run(RunFolder(path), record.recipe, record.data, record.digests)
 
 
 def _read_record(path: Path) -> RunRecord:

@@ -33,8 +33,8 @@ from worker.records import (
     Detection,
     Face,
     Frame,
-    Image,
     Label,
+    Picture,
     Track,
     UnknownReason,
 )
@@ -60,7 +60,6 @@ class Pending:
     crops: Sequence[Crop] = ()
     hindered: dict[int, UnknownReason] = field(default_factory=dict)
     classified: dict[int, Classification] = field(default_factory=dict)
-    image: Image | None = None
     missing: int = 0
     moved: bool = False
 
@@ -94,7 +93,7 @@ class Seen:
     captured_at: float
     faces: Sequence[Face]
     looked: bool
-    image: Image | None
+    picture: Picture | None
     moved: bool = False
 
     def counts(self) -> dict[Label, int]:
@@ -152,11 +151,10 @@ class CameraPipeline:
             deserves_look = self._motion.deserves_look(frame.picture.thin(), now_s)
         if not deserves_look:
             return Pending(frame, looked=False, tracks=self._tracker.hold(now_s))
-        image = frame.picture.bgr()
         with self._timed("detect"):
-            parts, area = self._where(image, now_s)
+            parts, area = self._where(frame.picture, now_s)
             try:
-                detections = self._detect(image, parts, area)
+                detections = self._detect(frame.picture, parts, area)
             except Exception:
                 self._motion.forget()
                 raise
@@ -165,7 +163,7 @@ class CameraPipeline:
             if parts != [area] and self._tracker.just_missed():
                 self._motion.doubt()
         with self._timed("align"):
-            crops, hindered = self._crops(image, tracks, now_s)
+            crops, hindered = self._crops(frame.picture, tracks, now_s)
         return Pending(
             frame,
             True,
@@ -173,7 +171,6 @@ class CameraPipeline:
             ended,
             crops,
             hindered,
-            image=image,
             missing=len(crops),
             moved=self._motion.moved,
         )
@@ -194,41 +191,33 @@ class CameraPipeline:
                     self._tell(frame.camera_id, "start", track, frame.monotonic_s)
             self._tell_violations(frame.camera_id, changes)
             self._end(frame.camera_id, pending.ended, "gone", frame.monotonic_s)
-        return Seen(frame.captured_at, faces, pending.looked, pending.image, pending.moved)
+        picture = frame.picture if pending.looked else None
+        return Seen(frame.captured_at, faces, pending.looked, picture, pending.moved)
 
     def close(self, camera_id: str, reason: CloseReason, now_s: float) -> None:
         """End what is open, since nobody watches any more. Not while a frame is on its way."""
         self._end(camera_id, self._tracker.end_all(), reason, now_s)
         self._motion.forget()
 
-    def _where(self, image: Image, now_s: float) -> tuple[list[Box], Box]:
+    def _where(self, picture: Picture, now_s: float) -> tuple[list[Box], Box]:
         """The parts of the picture to look at, and the area that counts."""
-        height, width = image.shape[:2]
+        width, height = picture.width, picture.height
         area = self._motion.area(width, height)
         tiling = self._detector.tiling(int(area.width), int(area.height))
         return self._motion.parts(width, height, self._tracker.places(now_s), tiling), area
 
-    def _detect(self, image: Image, parts: Sequence[Box], area: Box) -> list[Detection]:
+    def _detect(self, picture: Picture, parts: Sequence[Box], area: Box) -> list[Detection]:
         """Detect in those parts, and keep what lies in the region."""
-        height, width = image.shape[:2]
         return [
             face
             for part in parts
-            for face in self._detect_in(part, image)
-            if not is_cut(face.box, part, area) and self._motion.contains(face.box, width, height)
-        ]
-
-    def _detect_in(self, part: Box, image: Image) -> list[Detection]:
-        """The faces of a part of the picture, in the picture's pixels."""
-        x1, y1, x2, y2 = (int(side) for side in part)
-        return [
-            Detection(Box(box.x1 + x1, box.y1 + y1, box.x2 + x1, box.y2 + y1), face.score)
-            for face in self._detector.detect(image[y1:y2, x1:x2])
-            for box in (face.box,)
+            for face in self._detector.look(picture, part)
+            if not is_cut(face.box, part, area)
+            and self._motion.contains(face.box, picture.width, picture.height)
         ]
 
     def _crops(
-        self, image: Image, tracks: Sequence[Track], now_s: float
+        self, picture: Picture, tracks: Sequence[Track], now_s: float
     ) -> tuple[list[Crop], dict[int, UnknownReason]]:
         """A crop of each face that needs one and is fit for it, the reason for each that is not."""
         crops: list[Crop] = []
@@ -237,7 +226,7 @@ class CameraPipeline:
         for track in sorted(needing, key=lambda track: -track.box.face_px)[:MAX_FACES]:
             reason = self._decider.hinders(track)
             if reason is None:
-                pixels = cut(image, track.box, self._rule)
+                pixels = cut(picture.bgr(), track.box, self._rule)
                 crop = Crop(track.number, pixels, sharpness(pixels))
                 reason = self._decider.hinders(track, crop.sharpness)
                 if reason is None:

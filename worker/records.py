@@ -77,6 +77,12 @@ class Picture(Protocol):
     def bgr(self) -> Image:
         """Colours, ``uint8 (H, W, 3) BGR``; converted at the first call and kept."""
 
+    def scaled(self, width: int, height: int) -> Image:
+        """Colours, ``uint8 (height, width, 3) BGR``, scaled down by averaging; the last is kept."""
+
+    def copy(self) -> Image:
+        """Colours as ``bgr`` gives them, for another thread than the pipeline's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

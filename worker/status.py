@@ -186,9 +186,9 @@ class WorkerView:
         """The frame last detected on, and its faces."""
         run = self._service.cameras.get(camera_id)
         seen = run.looked if run else None
-        if seen is None or seen.image is None:
+        if seen is None or seen.picture is None:
             return None
-        return Look(seen.captured_at, seen.image, seen.faces)
+        return Look(seen.captured_at, seen.picture, seen.faces)
 
     def exposition(self) -> bytes:
         """The metrics."""

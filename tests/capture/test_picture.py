@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
 import pytest
-from av.video.reformatter import VideoReformatter
 
-from worker.capture.picture import AvPicture
+from worker.capture.picture import AvPicture, Converters
 
 
 def picture(pixel_format: str, luma: int, *, size: tuple[int, int] = (70, 50)) -> AvPicture:
@@ -15,7 +15,7 @@ def picture(pixel_format: str, luma: int, *, size: tuple[int, int] = (70, 50)) -
     frame = av.VideoFrame(*size, pixel_format)
     for number, plane in enumerate(frame.planes):
         plane.update(bytes([luma if number == 0 else 128]) * plane.buffer_size)
-    return AvPicture(frame, VideoReformatter())
+    return AvPicture(frame, Converters())
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "nv12", "gray", "yuv444p"])
@@ -31,7 +31,7 @@ def test_gray_of_other_formats_is_converted() -> None:
     """Ten bits become eight."""
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 200, np.uint8), format="bgr24")
     deep = frame.reformat(format="yuv420p10le")
-    gray = AvPicture(deep, VideoReformatter()).gray()
+    gray = AvPicture(deep, Converters()).gray()
     assert gray.dtype == np.uint8
     assert abs(int(gray.mean()) - 188) < 16
 
@@ -51,6 +51,21 @@ def test_bgr_is_converted_once() -> None:
     """A second look costs nothing."""
     seen = picture("yuv420p", 128)
     assert seen.bgr() is seen.bgr()
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "nv12", "yuv422p", "bgr24"])
+def test_a_scaled_picture_is_the_converted_one_averaged(pixel_format: str) -> None:
+    """The same colours and range, whatever the decoder gave; made once for all parts."""
+    rng = np.random.default_rng(1)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (96, 160, 3), np.uint8), (0, 0), 5)
+    frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=pixel_format)
+    seen = AvPicture(frame, Converters())
+    small = seen.scaled(60, 36)
+    assert small.shape == (36, 60, 3)
+    assert small is seen.scaled(60, 36)
+    expected = cv2.resize(seen.bgr(), (60, 36), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(int) - expected).mean() < 2
+    assert (seen.copy() == seen.bgr()).all()
 
 
 def test_pixels_outlive_the_picture() -> None:

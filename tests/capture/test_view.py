@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from capture.clips import numbered
 
-from worker.capture.picture import AvPicture
+from worker.capture.picture import AvPicture, Converters
 from worker.capture.view import ViewWatch, has_texture, thinned
 from worker.records import Image
 
@@ -118,7 +118,7 @@ def test_thin_luma_of_every_format(name: str) -> None:
     """It is the luma thinned out, up to a few levels, whatever the pixels are packed in."""
     rgb = np.repeat(np.repeat(RNG.integers(40, 200, (9, 16, 3), np.uint8), 40, 0), 40, 1)
     frame = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=name)
-    picture = AvPicture(frame, av.video.reformatter.VideoReformatter())
+    picture = AvPicture(frame, Converters())
     thin = picture.thin()
     assert (thin.shape, thin.dtype, thin.flags.c_contiguous) == ((90, 160), np.uint8, True)
     assert thin is picture.thin()
@@ -144,6 +144,6 @@ def test_a_still_picture_through_an_encoder() -> None:
     with av.open(stream) as clip:
         for number, frame in enumerate(clip.decode(video=0)):
             if number % 5 == 0:
-                picture = AvPicture(frame, av.video.reformatter.VideoReformatter())
+                picture = AvPicture(frame, Converters())
                 doubts.append(view.look(picture.thin, number / 25))
     assert doubts[-1] == "frozen"

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from fakes import ArrayPicture
 from onnx import TensorProto, helper
 
 from worker.capture.portraits import figure
@@ -175,6 +176,19 @@ def test_damaged_network_is_refused(tmp_path: Path) -> None:
         open_artifact(load(tmp_path / "model", kind="detector"), 12)
 
 
+def _people() -> Image:
+    """Eight people of 34 px heads in a view of 720 lines."""
+    rng = np.random.default_rng(5)
+    view = cv2.GaussianBlur(rng.integers(60, 180, (720, 1280, 3), np.uint8), (0, 0), 9)
+    for n in range(8):
+        person = figure(n, "without_mask", 34, rng)
+        top, left = 100 + 320 * (n % 2), 40 + 300 * (n // 2)
+        spot = view[top : top + person.pixels.shape[0], left : left + person.pixels.shape[1]]
+        pixels = person.pixels[: spot.shape[0], : spot.shape[1]]
+        spot[:] = spot * (1 - pixels[..., 3:] / 255.0) + pixels[..., :3]
+    return np.asarray(view, np.uint8)
+
+
 @pytest.mark.parametrize("name", ["accurate", "fast"])
 def test_a_small_face_is_found_in_a_part_with_the_room_that_the_detector_asks_for(
     name: str,
@@ -184,14 +198,7 @@ def test_a_small_face_is_found_in_a_part_with_the_room_that_the_detector_asks_fo
     tiling = detector.tiling(1280, 720)
     assert tiling is not None
     room = tiling.room_px
-    rng = np.random.default_rng(5)
-    view = cv2.GaussianBlur(rng.integers(60, 180, (720, 1280, 3), np.uint8), (0, 0), 9)
-    for n in range(8):
-        person = figure(n, "without_mask", 34, rng)
-        top, left = 100 + 320 * (n % 2), 40 + 300 * (n // 2)
-        spot = view[top : top + person.pixels.shape[0], left : left + person.pixels.shape[1]]
-        pixels = person.pixels[: spot.shape[0], : spot.shape[1]]
-        spot[:] = spot * (1 - pixels[..., 3:] / 255.0) + pixels[..., :3]
+    view = _people()
     faces = detector.detect(view)
     assert len(faces) >= 6
 
@@ -200,6 +207,36 @@ def test_a_small_face_is_found_in_a_part_with_the_room_that_the_detector_asks_fo
 
     assert found(room) == len(faces)
     assert found(room / 4) < len(faces)
+
+
+@pytest.mark.parametrize("name", ["accurate", "fast"])
+def test_a_frame_is_looked_at_without_converting_all_of_it(name: str) -> None:
+    """The same faces as in the whole picture, in its pixels, in a part and in all of it."""
+    detector = open_detector(name, min_face_px=30)
+    view = _people()
+    faces = [face for face in detector.detect(view) if face.score > detector.threshold + 0.05]
+    assert len(faces) >= 4
+    frame = ArrayPicture(view)
+    frame.bgr = _never  # type: ignore[method-assign]
+    found = detector.look(frame, Box(0, 0, 1280, 720))
+    assert all(any(_same(a.box, b.box) for b in found) for a in faces)
+    left = detector.look(frame, Box(0, 0, 501, 720))
+    assert left
+    assert all(any(_same(a.box, b.box) for b in found) for a in left)
+    large = open_detector(name, min_face_px=6)
+    with pytest.raises(AssertionError):
+        large.look(frame, Box(0, 0, 640, 360))  # to be enlarged, it needs every pixel
+
+
+def _never() -> Image:
+    raise AssertionError
+
+
+def _same(a: Box, b: Box) -> bool:
+    wide = min(a.x2, b.x2) - max(a.x1, b.x1)
+    high = min(a.y2, b.y2) - max(a.y1, b.y1)
+    common = max(0.0, wide) * max(0.0, high)
+    return common > 0.6 * (a.width * a.height + b.width * b.height - common)
 
 
 def _finds(detector: Detector, view: Image, box: Box, room: float) -> bool:

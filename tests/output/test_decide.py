@@ -9,7 +9,7 @@ import pytest
 from fakes import track
 
 from worker.config import Deciding
-from worker.output.decide import Decider
+from worker.output.decide import MAX_SPARED, Decider
 from worker.records import Classification
 
 MASK = Classification((0.02, 0.97, 0.01))
@@ -121,13 +121,78 @@ def test_a_settled_face_is_classified_twice_a_second() -> None:
         asked.append(not settled)
     assert asked[:2] == [True, True]
     assert sum(asked[5:]) == 6
-    both = decider()
-    for n in range(20):
+
+
+def test_settled_faces_are_classified_at_one_moment() -> None:
+    """Whenever they came: a batch of one costs nearly what one of several does."""
+    state = decider()
+    asked: dict[int, list[int]] = {1: [], 2: []}
+    for n in range(30):
         now_s = 100.1 + n / 5
         for number, since in ((1, 0), (2, 3)):
-            if n >= since and not both.is_settled(number, now_s):
-                both.decide(dataclasses.replace(track(), number=number), MASK, None, now_s)
-    assert both.is_settled(1, 104.1) == both.is_settled(2, 104.1)
+            if n < since:
+                continue
+            settled = state.is_settled(number, now_s)
+            one = dataclasses.replace(track(), number=number)
+            state.decide(one, None if settled else MASK, None, now_s)
+            asked[number] += [] if settled else [n]
+    late = [[n for n in asked[number] if n >= 10] for number in (1, 2)]
+    assert late[0] == late[1]
+    assert len(late[0]) == 8
+
+
+def test_a_file_that_runs_fast_is_asked_by_frames() -> None:
+    """Half a second of the clock may be a minute of it."""
+    state = decider()
+    asked = []
+    for n in range(100):
+        now_s = 100.1 + n / 1000
+        settled = state.is_settled(1, now_s)
+        state.decide(track(), None if settled else MASK, None, now_s)
+        asked += [] if settled else [n]
+    assert max(b - a for a, b in itertools.pairwise(asked)) == MAX_SPARED + 1
+
+
+def test_frames_without_an_answer_are_not_spared_ones() -> None:
+    """Where the device failed, a crowd left no room or all stood still, nothing is known anew."""
+    failed, held, asked = decider(), decider(), decider()
+    for n in range(2):
+        for state in (failed, held, asked):
+            state.decide(track(), UNSURE, None, 100.1 + n / 100)
+    for n in range(2, 12):
+        failed.decide(track(), None, None, 100.1 + n / 100)
+        held.decide(dataclasses.replace(track(), seen=False), None, None, 100.1 + n / 100)
+    weights = []
+    for state in (failed, held, asked):
+        state.decide(track(), MASK, None, 100.22)
+        weights.append(state.decide(track(), MASK, None, 100.23).score)
+    assert weights[0] == pytest.approx(weights[2], abs=0.01)
+    assert weights[1] == pytest.approx(weights[2], abs=0.01)
+
+
+def test_another_opinion_counts_for_itself_alone() -> None:
+    """However many frames were spared before it."""
+    scores = []
+    for spared in (0, 4):
+        state = decider()
+        for n in range(10):
+            state.decide(track(), MASK, None, 100.5 + n / 100)
+        for n in range(spared):
+            assert state.is_settled(1, 100.6 + n / 100)
+            state.decide(track(), None, None, 100.6 + n / 100)
+        scores.append(state.decide(track(), BARE, None, 100.7).score)
+    assert scores[0] == pytest.approx(scores[1], abs=0.001)
+
+
+def test_a_short_memory_settles_nothing() -> None:
+    """What is forgotten by the next frame has to be asked again."""
+    state = decider(memory_s=0.05)
+    labels = []
+    for n in range(30):
+        now_s = 100.1 + n / 4.5
+        settled = state.is_settled(1, now_s)
+        labels.append(state.decide(track(), None if settled else MASK, None, now_s).label)
+    assert set(labels) == {"with_mask"}
 
 
 def test_what_was_spared_counts_as_the_next_classification_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,22 @@ def test_runs_that_do_not_belong_together_have_no_mean(
     for sentence, runs in refused.items():
         with pytest.raises(ConfigError, match=sentence):
             average(runs, tmp_path / "mean")
-    (one.folder.weights).unlink()
+    other = dataclasses.replace(
+        one, recipe=one.recipe.model_copy(update={"seed": 9, "start_seed": 7})
+    )
+    with pytest.raises(ConfigError, match="on the same data"):
+        average([one, dataclasses.replace(other, digests=("0" * 64,))], tmp_path / "mean")
+    by_face = [
+        dataclasses.replace(run, recipe=run.recipe.model_copy(update={"split": "face"}))
+        for run in (one, other)
+    ]
+    with pytest.raises(ConfigError, match="has seen what would judge it"):
+        average(by_face, tmp_path / "mean")
+    one.folder.write_weights({"other": torch.zeros(1)})
+    narrow = dataclasses.replace(other, folder=refused["more than their seed"][1].folder)
+    with pytest.raises(ConfigError, match="of different networks"):
+        average([one, narrow], tmp_path / "mean")
+    one.folder.weights.unlink()
     with pytest.raises(ConfigError, match="cannot be read"):
-        average([one, one.__class__(one.folder, *_of_seed(one, 9))], tmp_path / "mean")
+        average([one, other], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
-
-
-def _of_seed(run: Run, seed: int) -> tuple[Recipe, tuple[Path, ...]]:
-    return run.recipe.model_copy(update={"seed": seed, "start_seed": 7}), run.data

@@ -347,11 +347,17 @@ def test_a_mean_of_runs_is_judged_and_shipped(run: Any, prepared: Path, tmp_path
     assert run("evaluate", out)[0] == 0
     assert run("export", out, "-o", tmp_path / "model")[0] == 0
     card = (tmp_path / "model" / "README.md").read_text().split("```")[1]
-    assert "--set seed=5 --set start_seed=4" in card
     assert "maskwatch-train average runs/mean-4 runs/mean-5 -o runs/mean" in card
+    (line,) = (line for line in card.splitlines() if "seed=5" in line)
+    _, _, *words = line.replace("recipe.json", str(out / "recipe.json")).split()
+    words[words.index("-d") + 1] = str(prepared)
+    words[words.index("-o") + 1] = str(tmp_path / "again")
+    assert run("fit", *words)[0] == 0
+    again, before = load_run(tmp_path / "again").weights(), load_run(tmp_path / "s5").weights()
+    assert all(torch.equal(again[name], before[name]) for name in before)
     code, _, err = run(
-        "fit", "-d", prepared, "--recipe", out / "recipe.json", "-o", tmp_path / "again"
+        "fit", "-d", prepared, "--recipe", out / "recipe.json", "-o", tmp_path / "refused"
     )
     assert code == 2
     assert "fit a run for each of its seeds" in err
-    assert not (tmp_path / "again").exists()
+    assert not (tmp_path / "refused").exists()

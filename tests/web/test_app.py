@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from fakes import noise, track
+from fakes import ArrayPicture, noise, track
 from starlette.testclient import TestClient
 from web.browser import serving
 from web.fake_view import FakeView, camera, face
@@ -28,7 +28,7 @@ from worker.web.view import Look, Part
 def view(*parts: Part) -> FakeView:
     """A worker with a camera that has seen somebody, and one that has not."""
     worker = FakeView(camera("hall"), camera("attic", "down", "refused"), parts=parts)
-    worker.looks["hall"] = Look(1.0, noise(640, 360), [face(1, "with_mask", 40)])
+    worker.looks["hall"] = Look(1.0, ArrayPicture(noise(640, 360)), [face(1, "with_mask", 40)])
     return worker
 
 
@@ -229,6 +229,17 @@ def test_source_frame_is_not_drawn_on() -> None:
 
 def test_server_answers_and_stops() -> None:
     """The real server answers on the port it was given, and gives it back."""
+    server = HttpServer(view(), Http(port=0))
+    server.start()
+    with urllib.request.urlopen(f"{server.address}/healthz", timeout=10) as answer:
+        assert answer.read() == b"alive\n"
+    server.stop()
+    assert not server.alive()
+
+
+def test_the_server_rests_and_yet_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It turns by the hour here: an end that nothing wakes it for would find it alive."""
+    monkeypatch.setattr("worker.web.server.TICK_S", 3600.0)
     server = HttpServer(view(), Http(port=0))
     server.start()
     with urllib.request.urlopen(f"{server.address}/healthz", timeout=10) as answer:

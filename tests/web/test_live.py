@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from fakes import ArrayPicture
 from web.browser import serving
 from web.fake_view import FakeView, camera, face, scene
 
@@ -190,7 +191,7 @@ def test_preview_is_encoded_once_for_all_viewers(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("worker.web.preview.preview", encode)
     monkeypatch.setattr("worker.web.preview.PREVIEW_EVERY_S", 0.0)
     view = FakeView(camera("hall"))
-    view.looks["hall"] = Look(1.0, scene(), [face(1, "with_mask", 40)])
+    view.looks["hall"] = Look(1.0, ArrayPicture(scene()), [face(1, "with_mask", 40)])
     with serving(view) as server:
         host = server.address.removeprefix("http://")
 
@@ -203,7 +204,7 @@ def test_preview_is_encoded_once_for_all_viewers(monkeypatch: pytest.MonkeyPatch
 
         assert [ask(), ask(), ask()] == [b"jpeg"] * 3
         assert len(made) == 1
-        view.looks["hall"] = Look(2.0, scene(1), [])
+        view.looks["hall"] = Look(2.0, ArrayPicture(scene(1)), [])
         ask()
         assert len(made) == 2
 
@@ -212,7 +213,7 @@ def test_preview_is_forgotten_when_nobody_looks_any_more(monkeypatch: pytest.Mon
     """A picture does not outlive those who looked at it."""
     monkeypatch.setattr("worker.web.preview.FORGET_S", 0.0)
     view = FakeView(camera("hall"))
-    view.looks["hall"] = Look(1.0, scene(), [])
+    view.looks["hall"] = Look(1.0, ArrayPicture(scene()), [])
 
     async def look_and_leave() -> Previews:
         previews = Previews(view, "pixelated")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes import ArrayPicture
 from web.browser import Watched, chromium, serving
 from web.fake_view import FakeView, camera, face, scene, violation, zone
 
@@ -30,7 +31,7 @@ def look(seed: int = 0) -> Look:
     """What a camera saw: four faces, one of each label."""
     labels = ("without_mask", "with_mask", "mask_worn_incorrectly", "unknown")
     faces = [face(n, label, 40 + 150 * n) for n, label in enumerate(labels)]
-    return Look(time.time(), scene(seed), faces)
+    return Look(time.time(), ArrayPicture(scene(seed)), faces)
 
 
 def venue() -> FakeView:

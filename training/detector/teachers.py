@@ -10,8 +10,8 @@ import numpy as np
 
 from worker.errors import ConfigError
 from worker.faces.detect import Detector, expect_pictures, open_detector
-from worker.faces.heatmap import MAX_IOU, fitted
-from worker.records import Box, Detection, Image, Tiling
+from worker.faces.heatmap import MAX_IOU, fitted, found_in
+from worker.records import Box, Detection, Image, Picture, Tiling
 
 LOWEST_SCORE = 0.05
 MAX_FACES = 5_000
@@ -47,6 +47,10 @@ class YuNet:
     def tiling(self, width: int, height: int) -> Tiling | None:  # noqa: ARG002
         """See ``Detector.tiling``; it looks at wholes alone."""
         return None
+
+    def look(self, picture: Picture, part: Box) -> list[Detection]:
+        """See ``Detector.look``."""
+        return found_in(self.detect, picture, part)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         """See ``Detector.detect``."""

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import av
-from av.video.reformatter import VideoReformatter
 
 from worker.capture.clock import Clock, Moment, SystemClock
 from worker.capture.connection import Connection, Decoded, Opener
 from worker.capture.hours import is_watched
-from worker.capture.picture import AvPicture
+from worker.capture.picture import AvPicture, Converters
 from worker.capture.sight import Sight, SightListener
 from worker.capture.slot import Slot
 from worker.capture.view import ViewWatch
@@ -90,7 +89,7 @@ class Source:
         self._opener = opener
         self._jitter = jitter
         self._guard_reads = guard_reads
-        self._reformatter = VideoReformatter()
+        self._converters = Converters()
         self._stopped = threading.Event()
         self._gate = threading.Lock()
         self._abandoned = False
@@ -252,7 +251,7 @@ class Source:
         """Pass on one decoded frame: counted, and handed over if it is due."""
         self._beat()  # before the gate: what came is no silence, however long it took
         wanted = decoded.due and decoded.sound
-        picture = AvPicture(decoded.frame, self._reformatter) if wanted else None
+        picture = AvPicture(decoded.frame, self._converters) if wanted else None
         if picture is not None:
             self._view.look(picture.thin, decoded.at.monotonic_s)
         with self._outward() as allowed:

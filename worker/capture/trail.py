@@ -26,9 +26,14 @@ LESS_ROOM = 0.5
 WORTH_SHARE = 0.7
 """Parts that cover more of the view than this are not worth the cutting."""
 
-LARGE_FACE, LARGE_ROOM = 0.5, 0.75
-"""From what size on, and how much less room a face needs to be found again; both as shares of the
-room that a small one needs."""
+LARGE_FACE = 0.5
+"""Size from which a face is found again with less room, as a share of the room of a small one."""
+
+LARGE_ROOM = 0.75
+"""That less room, as a share of the room of a small one."""
+
+OWN_ROOM = 0.25
+"""Room that any known face has at least, as a share of its size: so that none counts as cut off."""
 
 MAX_PARTS = 32
 """Places that moved, and faces; with more the whole is looked at."""
@@ -136,8 +141,9 @@ def _price(part: Box, tiling: Tiling) -> float:
 
 
 def _with_room(face: Box, room_px: float) -> Box:
-    is_large = max(face.width, face.height) >= LARGE_FACE * room_px
-    room = LARGE_ROOM * room_px if is_large else room_px
+    side = max(face.width, face.height)
+    room = LARGE_ROOM * room_px if side >= LARGE_FACE * room_px else room_px
+    room = max(room, OWN_ROOM * side)
     return Box(face.x1 - room, face.y1 - room, face.x2 + room, face.y2 + room)
 
 

@@ -16,10 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.errors import ConfigError
-from worker.faces.heatmap import ACCURATE, FAST, open_artifact, open_centerface, open_shipped
+from worker.faces.heatmap import (
+    ACCURATE,
+    FAST,
+    found_in,
+    open_artifact,
+    open_centerface,
+    open_shipped,
+)
 from worker.inference.artifact import load
 from worker.inference.engine import Device
-from worker.records import Box, Detection, Image, Tiling
+from worker.records import Box, Detection, Image, Picture, Tiling
 
 
 class Detector(Protocol):
@@ -45,6 +52,14 @@ class Detector(Protocol):
 
         Returns:
             None where looking at parts costs as much as the whole, or shows something else.
+        """
+
+    def look(self, picture: Picture, part: Box) -> list[Detection]:
+        """All faces of a part of a frame, in the frame's pixels.
+
+        Args:
+            picture: converted no further than the detector needs it.
+            part: sides in whole pixels.
         """
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
@@ -110,6 +125,10 @@ class Haar:
     def tiling(self, width: int, height: int) -> Tiling | None:  # noqa: ARG002
         """See ``Detector.tiling``."""
         return Tiling(float(self._min_px))
+
+    def look(self, picture: Picture, part: Box) -> list[Detection]:
+        """See ``Detector.look``."""
+        return found_in(self.detect, picture, part)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:  # noqa: ARG002
         """See ``Detector.detect``; the cascade has no score, so every face has 1."""

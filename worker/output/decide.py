@@ -30,6 +30,9 @@ RECHECK_S = 0.5
 """Settled faces are classified this often: by so much later a change begins to be noticed. All of
 a camera's at once, since a batch of one costs nearly what three do."""
 
+MAX_SPARED = 12
+"""And at least after so many frames: a file may be decoded faster than it was recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -89,10 +92,12 @@ class Decider:
         evidence = self._evidence.get(number)
         if evidence is None or evidence.label is None or not evidence.agreed:
             return False
+        left = self._left(now_s - evidence.updated_s)
         return (
             now_s // RECHECK_S == evidence.asked_s // RECHECK_S
+            and evidence.spared < MAX_SPARED
             and evidence.decision.score >= SETTLED_SHARE
-            and float(evidence.weights.sum()) >= SETTLED_EVIDENCE
+            and left * float(evidence.weights.sum()) >= SETTLED_EVIDENCE
         )
 
     def decide(
@@ -111,9 +116,10 @@ class Decider:
             now_s: monotonic clock of the frame.
         """
         evidence = self._evidence.setdefault(track.number, _Evidence(now_s))
+        spared = classification is None and self.is_settled(track.number, now_s)
         evidence.seconds[evidence.decision.label] += now_s - evidence.updated_s
         if track.seen:  # where nothing moved, what is known does not age
-            evidence.weights *= np.exp(-(now_s - evidence.updated_s) / self._rules.memory_s)
+            evidence.weights *= self._left(now_s - evidence.updated_s)
         evidence.updated_s = now_s
         if classification is not None:
             weight = track.score * min(1.0, track.box.face_px / FULL_WEIGHT_PX) ** 2
@@ -122,7 +128,7 @@ class Decider:
             looks = 1 + evidence.spared if evidence.agreed else 1
             evidence.weights += looks * weight * np.array(classification.probabilities)
             evidence.asked_s, evidence.spared = now_s, 0
-        elif track.seen and evidence.agreed and hindrance is None:
+        elif spared and track.seen:
             evidence.spared += 1
         evidence.decision = self._state(evidence, hindrance or "undecided")
         evidence.frames[evidence.decision.label] += 1
@@ -139,6 +145,10 @@ class Decider:
         """Drop what is known of tracks that ended."""
         for number in numbers:
             self._evidence.pop(number, None)
+
+    def _left(self, passed_s: float) -> float:
+        """What share of evidence is left after that time."""
+        return float(np.exp(-passed_s / self._rules.memory_s))
 
     def _state(self, evidence: _Evidence, reason: UnknownReason) -> Decision:
         total = float(evidence.weights.sum())

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import av
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from worker.capture.clock import Clock, SystemClock
 from worker.capture.connection import Connection, Decoded, Opener
-from worker.capture.picture import AvPicture
+from worker.capture.picture import AvPicture, Converters
 from worker.config import Camera
 from worker.errors import CameraError
 from worker.records import Picture
@@ -132,7 +131,7 @@ class _Session:
         self._seconds = seconds
         self._begin_s = clock.monotonic_s()
         self._end_s: float | None = None
-        self._reformatter = VideoReformatter()
+        self._converters = Converters()
         self._never = threading.Event()
         self._due = 0
         self._every = 1
@@ -177,7 +176,7 @@ class _Session:
         """Keep one in so many, and with each overflow half of those, so that they stay even."""
         pictures = self.reading.pictures
         if self._due % self._every == 0:
-            pictures.append(AvPicture(frame, self._reformatter))
+            pictures.append(AvPicture(frame, self._converters))
         self._due += 1
         each_bytes = frame.width * frame.height * 3 // 2
         if len(pictures) > max(2, min(MAX_PICTURES, MAX_PICTURE_BYTES // each_bytes)):

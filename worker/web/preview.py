@@ -12,7 +12,7 @@ import numpy as np
 from starlette.concurrency import run_in_threadpool
 
 from worker.records import Box, Face, Image, Label
-from worker.web.view import View
+from worker.web.view import Look, View
 
 PREVIEW_PX = 640
 """Width of a preview."""
@@ -129,10 +129,13 @@ class Previews:
             look = self._view.last_look(camera_id)
             if look is None:
                 return None
-            jpeg = await run_in_threadpool(preview, look.image, look.faces, self._show)
+            jpeg = await run_in_threadpool(self._drawn, look)
             self._kept[camera_id] = look.at, self._clock(), jpeg
             asyncio.get_running_loop().call_later(FORGET_S, self._forget, camera_id, look.at)
             return jpeg
+
+    def _drawn(self, look: Look) -> bytes:
+        return preview(look.picture.copy(), look.faces, self._show)
 
     def _forget(self, camera_id: str, at: float) -> None:
         """No picture is kept once nobody looks any more."""

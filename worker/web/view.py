@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from worker.records import Face, Image
+from worker.records import Face, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Look:
 
     Attributes:
         at: when the frame arrived, seconds since the epoch.
-        image: ``uint8 (H, W, 3) BGR``; the pipeline's, not to be written to.
-        faces: with boxes in pixels of ``image``.
+        picture: the pipeline's, which may be looking at it.
+        faces: with boxes in pixels of ``picture``.
     """
 
     at: float
-    image: Image
+    picture: Picture
     faces: Sequence[Face]
 
 
