@@ -121,10 +121,10 @@ def test_a_detector_s_device_that_is_gone_ends_the_worker(
     """What is no picture's fault does not cost one frame after the other for ever."""
     of = service(clip, redis_server)
 
-    def gone(_image: object) -> None:
+    def gone(_picture: object, _part: object) -> None:
         raise WorkError("cuda failed on 3 batches of pictures in a row")
 
-    monkeypatch.setattr(of.cameras["c0"]._pipeline._detector, "detect", gone)
+    monkeypatch.setattr(of.cameras["c0"]._pipeline._detector, "look", gone)
     with Running(of) as running:
         running.ended()
     assert "cuda failed on 3 batches" in str(running.error)
@@ -137,9 +137,7 @@ def test_detection_that_hangs_ends_the_worker(
     of = service(clip, redis_server)
     library = threading.Event()
     monkeypatch.setattr("worker.service.DEVICE_HANG_S", 0.5)
-    monkeypatch.setattr(
-        of.cameras["c0"]._pipeline._detector, "detect", lambda _image: library.wait(60)
-    )
+    monkeypatch.setattr(of.cameras["c0"]._pipeline._detector, "look", lambda *_: library.wait(60))
     with Running(of) as running:
         wait_for(lambda: of._failure is not None)
         library.set()
@@ -195,11 +193,11 @@ def test_overload_starves_no_camera(
     for run in of.cameras.values():
         detector = run._pipeline._detector
 
-        def slow(image: Any, min_score: float | None = None) -> list[Any]:
+        def slow(_picture: Any, _part: Any) -> list[Any]:
             time.sleep(0.08)
             return []
 
-        monkeypatch.setattr(detector, "detect", slow)
+        monkeypatch.setattr(detector, "look", slow)
     with Running(of):
         wait_for(lambda: sum(run.analysed for run in of.cameras.values()) >= 40)
     shares = [run.analysed for run in of.cameras.values()]

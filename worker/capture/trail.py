@@ -122,9 +122,9 @@ def _joined(parts: list[Box], tiling: Tiling) -> list[Box]:
     apart: list[Box] = []
     for part in parts:
         whole = part
-        while near := [other for other in apart if _belong_together(whole, other, tiling)]:
-            apart.remove(near[0])
-            whole = _around(whole, near[0])
+        while near := next((it for it in apart if _belong_together(whole, it, tiling)), None):
+            apart.remove(near)
+            whole = _around(whole, near)
         apart.append(whole)
     return apart
 
@@ -136,7 +136,8 @@ def _belong_together(a: Box, b: Box, tiling: Tiling) -> bool:
 
 def _price(part: Box, tiling: Tiling) -> float:
     """What looking at a part costs, in pixels."""
-    wide, high = (math.ceil(side / tiling.step_px) for side in (part.width, part.height))
+    wide = math.ceil((part.x2 - part.x1) / tiling.step_px)
+    high = math.ceil((part.y2 - part.y1) / tiling.step_px)
     return wide * high * tiling.step_px**2 + tiling.look_px**2
 
 
