@@ -46,7 +46,8 @@ CUT_SHARE = 0.1
 """A box that ends this near to a part's edge, of its own size, may be of half a face."""
 
 MAX_FACES = 64
-"""Faces of one frame that are classified; a crowd's smallest stay ``undecided``."""
+"""Faces of one frame that are classified; of a crowd whose larger faces are not settled yet the
+smallest stay ``undecided``."""
 
 
 @dataclass(slots=True)

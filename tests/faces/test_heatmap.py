@@ -114,7 +114,7 @@ def test_large_frames_are_told_of(caplog: pytest.LogCaptureFixture) -> None:
         detector.detect(np.zeros((64, 4_096, 3), np.uint8))
         detector.detect(np.zeros((64, 640, 3), np.uint8))
     (record,) = caplog.records
-    assert "finds faces from 18 px on, not from 12 px" in record.message
+    assert "finds faces from 16 px on, not from 12 px" in record.message
 
 
 def test_values_that_are_no_numbers_are_no_empty_hall(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ def _finds(detector: Detector, view: Image, box: Box, room: float) -> bool:
 
 def test_what_is_too_small_or_too_large_to_be_cut_is_looked_at_as_a_whole() -> None:
     """A look has its price; and a part of a huge picture would be seen better than the whole."""
-    detector = open_detector("fast", min_face_px=9)
+    detector = open_detector("fast", min_face_px=8)
     assert detector.tiling(1280, 720) == Tiling(ROOM_PX, MULTIPLE_PX, LOOK_PX)
     assert detector.tiling(200, 100) is None
     assert detector.tiling(3840, 2160) is None
