@@ -41,6 +41,9 @@ class ArrayPicture:
         self.conversions += 1
         return np.asarray(cv2.resize(self.image, (width, height), interpolation=cv2.INTER_AREA))
 
+    def release(self) -> None:
+        pass
+
     def copy(self) -> Image:
         return self.image.copy()
 

@@ -39,7 +39,10 @@ def average(runs: Sequence[Run], out: Path, *, overwrite: bool = False) -> Run:
     mean = {name: _mean([some[name] for some in weights]) for name in weights[0]}
     if any(run.folder.path.resolve() == out.resolve() for run in runs):
         raise ConfigError(f"--out {out} is one of the runs; name another folder")
-    folder = start_run(out, recipe, runs[0].data, resume=False, overwrite=overwrite)
+    first = runs[0]
+    folder = start_run(
+        out, recipe, first.data, resume=False, overwrite=overwrite, start=first.start
+    )
     folder.write_weights(mean)
     return load_run(out)
 
@@ -70,10 +73,11 @@ def _common(runs: Sequence[Run]) -> Recipe:
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"two of these runs have the same seed ({seeds}); give each its own")
     shared = [recipe.model_copy(update={"seed": begin, "start_seed": None}) for recipe in recipes]
-    data = {(run.data, run.digests) for run in runs}
-    if any(some != shared[0] for some in shared) or len(data) > 1:
+    given = {(run.data, run.digests, run.start) for run in runs}
+    if any(some != shared[0] for some in shared) or len(given) > 1:
         raise ConfigError(
-            "these runs differ in more than their seed; fit them with one recipe on the same data"
+            "these runs differ in more than their seed; fit them with one recipe, on the same data "
+            "and from the same weights"
         )
     if shared[0].split == "face":
         raise ConfigError(

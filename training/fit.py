@@ -34,13 +34,12 @@ from training.checkpoint import (
 from training.faces import Faces
 from training.frozen import FrozenBody, head_of, into_training
 from training.recipe import Recipe
-from training.runs import Epoch, RunFolder
+from training.runs import Epoch, RunFolder, start_file
 from training.teachers import Teachers
 from training.whole_set import whole_set_logits
 from worker.errors import ConfigError, WorkError
-from worker.inference.artifact import WEIGHTS, Calibration
+from worker.inference.artifact import Calibration
 from worker.inference.network import Probabilities, ReportNet, definition
-from worker.models import default_classifier
 
 CHUNK = 256
 """Crops of one forward pass where no gradient is wanted."""
@@ -304,9 +303,7 @@ def _validation_set(faces: Faces, recipe: Recipe) -> tuple[NDArray[np.uint8], ND
 
 def _start_from(network: nn.Module, path: Path) -> bool:
     """Take over the weights of a file that fit; True where its head did too."""
-    shipped = default_classifier().parent / path / WEIGHTS
-    if len(path.parts) == 1 and shipped.exists():
-        path = shipped
+    path = start_file(path)
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:

@@ -36,11 +36,14 @@ from training.recipe import Recipe
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
 from worker.inference.network import Probabilities, definition
+from worker.models import default_classifier
 
 RECIPE = "recipe.json"
 LOG = "log.csv"
 WEIGHTS = "weights.safetensors"
 EVALUATION = "evaluation.json"
+UNNOTED: dict[str, object] = {"digests": (), "start": ""}
+"""What runs of earlier versions did not note, and so need not agree with."""
 
 
 class RunRecord(BaseModel):
@@ -51,6 +54,7 @@ class RunRecord(BaseModel):
     recipe: Recipe
     data: tuple[Path, ...]
     digests: tuple[str, ...] = Field((), description="Of the faces of each folder.")
+    start: str = Field("", description="Digest of the weights that start_from names.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,7 @@ class Run:
     recipe: Recipe
     data: tuple[Path, ...]
     digests: tuple[str, ...] = ()
+    start: str = ""
 
     def weights(self) -> dict[str, Tensor]:
         """The trained weights.
@@ -200,6 +205,18 @@ class Run:
         return self.folder.read_evaluation()
 
 
+def start_file(path: Path) -> Path:
+    """The file that ``start_from`` names: a model that is shipped, or a file of its own."""
+    shipped = default_classifier().parent / path / WEIGHTS
+    return shipped if len(path.parts) == 1 and shipped.exists() else path
+
+
+def _start_digest(recipe: Recipe) -> str:
+    """Of the weights that a run begins with, since a name may come to mean others."""
+    path = recipe.start_from and start_file(recipe.start_from)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
+
+
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
     """Add a line to a log, below the names of its columns.
 
@@ -225,7 +242,13 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def start_run(
-    path: Path, recipe: Recipe, data: Sequence[Path], *, resume: bool, overwrite: bool = False
+    path: Path,
+    recipe: Recipe,
+    data: Sequence[Path],
+    *,
+    resume: bool,
+    overwrite: bool = False,
+    start: str | None = None,
 ) -> RunFolder:
     """The folder of a new run, or that of one to go on with.
 
@@ -235,6 +258,7 @@ def start_run(
         data: prepared folders.
         resume: go on where it stopped; where nothing was begun, begin.
         overwrite: throw away what is there.
+        start: digest of the weights that it began with; by default of those that the recipe names.
 
     Raises:
         ConfigError: it exists and neither is wanted, or it was made by another recipe.
@@ -242,7 +266,8 @@ def start_run(
     """
     folders = tuple(folder.resolve() for folder in data)
     digests = tuple(hashlib.sha256((f / FACES).read_bytes()).hexdigest() for f in folders)
-    record = RunRecord(recipe=recipe, data=folders, digests=digests)
+    start = _start_digest(recipe) if start is None else start
+    record = RunRecord(recipe=recipe, data=folders, digests=digests, start=start)
     if overwrite and (path / RECIPE).exists():
         with writing(path):
             shutil.rmtree(path)
@@ -253,7 +278,8 @@ def start_run(
                 "--overwrite, or name another"
             )
         before = _read_record(path)
-        known = record if before.digests else record.model_copy(update={"digests": ()})
+        unknown = {key: empty for key, empty in UNNOTED.items() if not getattr(before, key)}
+        known = record.model_copy(update=unknown)
         if before != known:
             raise ConfigError(
                 f"the run in {path} was begun with another recipe or other data; resume it with "
@@ -275,7 +301,7 @@ def load_run(path: Path) -> Run:
         ConfigError: it is no run folder, or a damaged one.
     """
     record = _read_record(path)
-    return Run(RunFolder(path), record.recipe, record.data, record.digests)
+    return Run(RunFolder(path), record.recipe, record.data, record.digests, record.start)
 
 
 def _read_record(path: Path) -> RunRecord:

@@ -192,6 +192,7 @@ class CameraPipeline:
                     self._tell(frame.camera_id, "start", track, frame.monotonic_s)
             self._tell_violations(frame.camera_id, changes)
             self._end(frame.camera_id, pending.ended, "gone", frame.monotonic_s)
+        frame.picture.release()
         picture = frame.picture if pending.looked else None
         return Seen(frame.captured_at, faces, pending.looked, picture, pending.moved)
 

@@ -80,6 +80,9 @@ class Picture(Protocol):
     def scaled(self, width: int, height: int) -> Image:
         """Colours, ``uint8 (height, width, 3) BGR``, scaled down by averaging; the last is kept."""
 
+    def release(self) -> None:
+        """Let go of all that was converted; the stages are through with it."""
+
     def copy(self) -> Image:
         """Colours as ``bgr`` gives them, for another thread than the pipeline's."""
 

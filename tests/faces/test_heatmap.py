@@ -220,12 +220,26 @@ def test_a_frame_is_looked_at_without_converting_all_of_it(name: str) -> None:
     frame.bgr = _never  # type: ignore[method-assign]
     found = detector.look(frame, Box(0, 0, 1280, 720))
     assert all(any(_same(a.box, b.box) for b in found) for a in faces)
-    left = detector.look(frame, Box(0, 0, 501, 720))
-    assert left
-    assert all(any(_same(a.box, b.box) for b in found) for a in left)
-    large = open_detector(name, min_face_px=6)
+    part = Box(301, 61, 1280, 720)
+    within = detector.look(frame, part)
+    assert within
+    assert all(any(_same(a.box, b.box) for b in found) for a in within)
+    assert all(a.box.x1 >= part.x1 and a.box.y1 >= part.y1 for a in within)
+    large = open_detector(name, min_face_px=15)
     with pytest.raises(AssertionError):
-        large.look(frame, Box(0, 0, 640, 360))  # to be enlarged, it needs every pixel
+        large.look(frame, Box(0, 0, 640, 360))  # to be scaled down a little, it needs every pixel
+
+
+def test_a_frame_too_large_for_the_smallest_face_is_looked_at_as_small_as_detect_does() -> None:
+    """The limit holds for both ways."""
+    detector = open_detector("fast", min_face_px=20)
+    frame = ArrayPicture(np.zeros((160, 8_192, 3), np.uint8))
+    sizes = []
+    run = detector._engine.run
+    detector._engine.run = lambda pixels: sizes.append(pixels.shape) or run(pixels)  # type: ignore[func-returns-value,method-assign]
+    detector.detect(frame.image)
+    detector.look(frame, Box(0, 0, 8_192, 160))
+    assert sizes == [(64, 2_048, 3)] * 2
 
 
 def _never() -> Image:
