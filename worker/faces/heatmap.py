@@ -43,8 +43,8 @@ with a third of this the accurate detector loses a fifth of those near its limit
 as it does where the picture is moved by 13 pixels. Measured for both networks, 271 to 383 faces."""
 
 FROM_PLANES = 0.45
-"""Scale up to which a picture is scaled from the decoder's planes. At 720p and 0.4 that takes 0.6 of
-what converting all of it and scaling that does, at 0.67 1.7 times as long."""
+"""Scale up to which a picture is scaled from the decoder's planes. At 720p and 0.4 that takes 0.6
+of what converting all of it and scaling that does, at 0.67 1.7 times as long."""
 
 LOOK_PX = 84
 """A look costs half a millisecond more than its pixels do: as much as a square of this side, by the
