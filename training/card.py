@@ -217,39 +217,22 @@ def _commands(run: Run, sources: Collection[str]) -> list[str]:
             if len(prepared) == 1
             else []
         ),
-        *(line for path in run.recipe.teachers for line in _makings(load_run(path))),
-        *_makings(run),
+        *(_fitting(load_run(path)) for path in run.recipe.teachers),
+        _fitting(run),
         f"maskwatch-train evaluate runs/{name}",
         f"maskwatch-train export runs/{name} -o DIR",
     ]
 
 
-def _makings(run: Run) -> list[str]:
-    """The command lines that train a run, or those of which it is the mean and that one."""
-    seeds, name = run.recipe.averaged_seeds, run.folder.path.name
-    if not seeds:
-        return [_fitting(run)]
-    names = [f"runs/{name}-{seed}" for seed in seeds]
-    return [
-        *(_fitting(run, seed, out) for seed, out in zip(seeds, names, strict=True)),
-        f"maskwatch-train average {' '.join(names)} -o runs/{name}",
-    ]
-
-
-def _fitting(run: Run, seed: int | None = None, out: str | None = None) -> str:
-    """The command line that trains a run, or one of those of which it is the mean."""
-    recipe = run.recipe
-    alone = recipe.model_copy(update={"teachers": (), "averaged_seeds": ()})
-    if seed is not None:
-        alone = alone.model_copy(update={"seed": 0})
-    named = next((name for name, known in PRESETS.items() if known == alone), None)
+def _fitting(run: Run) -> str:
+    """The command line that trains a run."""
+    alone = run.recipe.model_copy(update={"teachers": ()})
+    named = next((name for name, recipe in PRESETS.items() if recipe == alone), None)
     parts = [
         *(f"-d {folder.name}" for folder in run.data),
         f"--preset {named}" if named else "--recipe recipe.json",
-        *(["--set averaged_seeds=[]"] if recipe.averaged_seeds and not named else []),
-        *([f"--set seed={seed} --set start_seed={recipe.seed}"] if seed is not None else []),
-        *(f"--teacher runs/{path.name}" for path in recipe.teachers),
-        f"--threads 1 -o {out or f'runs/{run.folder.path.name}'}",
+        *(f"--teacher runs/{path.name}" for path in run.recipe.teachers),
+        f"--threads 1 -o runs/{run.folder.path.name}",
     ]
     return "maskwatch-train fit " + " ".join(parts)
 

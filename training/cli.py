@@ -162,22 +162,6 @@ def fit(
 
 
 @app.command()
-def average(
-    run: Annotated[list[Path], typer.Argument(help="Run folders, fit with one start_seed.")],
-    out: OutOption,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Throw away the run in OUT.")
-    ] = False,
-) -> None:
-    """Make one model of runs that differ in their seed alone: the mean of their weights."""
-    from training.average import average as mean_of
-    from training.runs import load_run
-
-    made = mean_of([load_run(path) for path in run], out, overwrite=overwrite)
-    typer.echo(json.dumps({"run": str(out), "averaged_seeds": made.recipe.averaged_seeds}))
-
-
-@app.command()
 def presets() -> None:
     """Print every recipe that has a name, as JSON."""
     from training.recipe import PRESETS

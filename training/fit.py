@@ -63,7 +63,7 @@ class Trainer:
         self._recipe = recipe
         self._folder = folder
         self._device = torch.device(device)
-        torch.manual_seed(recipe.seed if recipe.start_seed is None else recipe.start_seed)
+        torch.manual_seed(recipe.seed)
         self._model = new_model(recipe).to(self._device)
         self._optimizer = _optimizer(self._model.network, recipe)
         self._average = {k: v.clone() for k, v in self._model.network.state_dict().items()}

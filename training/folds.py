@@ -107,10 +107,11 @@ def _demand_folds(runs: Sequence[Run]) -> None:
     if sorted(fold for fold in folds if fold is not None) != list(range(FOLDS)):
         raise ConfigError(f"these runs hold out the folds {folds}; name one run for each of five")
     recipes = [_without_fold(run.recipe) for run in runs]
-    given = {(run.data, run.start) for run in runs}
+    given = {(run.data, run.digests, run.start) for run in runs}
     if any(recipe != recipes[0] for recipe in recipes) or len(given) > 1:
         raise ConfigError(
-            "these runs differ in more than their fold; fit them with one recipe on the same data"
+            "these runs differ in more than their fold; fit them with one recipe, on the same data "
+            "and from the same weights"
         )
 
 

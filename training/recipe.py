@@ -27,12 +27,6 @@ class Recipe(BaseModel):
     margin: float = Field(0.2, ge=0, le=1, description="Around the box, of its longer side.")
     square: bool = True
     seed: int = Field(0, ge=0)
-    start_seed: int | None = Field(
-        None, ge=0, description="Of the weights before the first step; default: seed."
-    )
-    averaged_seeds: tuple[int, ...] = Field(
-        (), description="Of the runs whose mean this is; average writes it."
-    )
     split: Literal["picture", "face"] = "picture"
     fold: int | None = Field(None, ge=0, description="Held out of a five-fold instead of a split.")
 

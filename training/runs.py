@@ -248,7 +248,6 @@ def start_run(
     *,
     resume: bool,
     overwrite: bool = False,
-    start: str | None = None,
 ) -> RunFolder:
     """The folder of a new run, or that of one to go on with.
 
@@ -258,7 +257,6 @@ def start_run(
         data: prepared folders.
         resume: go on where it stopped; where nothing was begun, begin.
         overwrite: throw away what is there.
-        start: digest of the weights that it began with; by default of those that the recipe names.
 
     Raises:
         ConfigError: it exists and neither is wanted, or it was made by another recipe.
@@ -266,8 +264,7 @@ def start_run(
     """
     folders = tuple(folder.resolve() for folder in data)
     digests = tuple(hashlib.sha256((f / FACES).read_bytes()).hexdigest() for f in folders)
-    start = _start_digest(recipe) if start is None else start
-    record = RunRecord(recipe=recipe, data=folders, digests=digests, start=start)
+    record = RunRecord(recipe=recipe, data=folders, digests=digests, start=_start_digest(recipe))
     if overwrite and (path / RECIPE).exists():
         with writing(path):
             shutil.rmtree(path)

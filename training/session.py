@@ -113,11 +113,6 @@ def fit(recipe: Recipe, data: Sequence[Path], out: Path, *, mode: Mode) -> Run:
         torch.set_num_threads(mode.threads)
     cv2.setNumThreads(1)
     console = Console(stderr=True)
-    if recipe.averaged_seeds:
-        raise ConfigError(
-            "averaged_seeds: this is the recipe of a mean; fit a run for each of its seeds, and "
-            "join them by maskwatch-train average"
-        )
     parts = parts_of(recipe, data)
     demand_trainable(parts.train, parts.validation, recipe)  # told before a folder is made
     if recipe.start_from is not None:

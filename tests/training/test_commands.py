@@ -220,6 +220,15 @@ def test_five_folds_are_pooled(run: Any, prepared: Path, tmp_path: Path) -> None
     assert code == 2
     assert "one run for each of five" in err
 
+    record = runs[4] / "recipe.json"
+    before = record.read_text()
+    other = json.loads(before) | {"start": "0" * 64}  # the same name, other weights
+    record.write_text(json.dumps(other))
+    code, _, err = run("evaluate", *runs)
+    assert code == 2
+    assert "from the same weights" in err
+    record.write_text(before)
+
     code, _, err = run("evaluate", runs[0], "--folds", tmp_path / "folds.json")
     assert code == 0
     other = tmp_path / "other"
@@ -333,31 +342,3 @@ def test_a_card_names_the_teachers(run: Any, prepared: Path, tmp_path: Path) -> 
     commands = card.split("```")[1]
     first, second = commands.index("-o runs/teacher"), commands.index("--teacher runs/teacher")
     assert first < second < commands.index("-o runs/student")
-
-
-def test_a_mean_of_runs_is_judged_and_shipped(run: Any, prepared: Path, tmp_path: Path) -> None:
-    """Its card names the commands of each; its recipe is not one to fit by."""
-    options = (*_fit_options(), "--preset", "quick", "--set", "start_from=null")
-    for seed in (4, 5):
-        seeds = ("--set", f"seed={seed}", "--set", "start_seed=4", "-o", tmp_path / f"s{seed}")
-        assert run("fit", "-d", prepared, *options, *seeds)[0] == 0
-    out = tmp_path / "mean"
-    code, told, _ = run("average", tmp_path / "s4", tmp_path / "s5", "-o", out)
-    assert (code, json.loads(told)["averaged_seeds"]) == (0, [4, 5])
-    assert run("evaluate", out)[0] == 0
-    assert run("export", out, "-o", tmp_path / "model")[0] == 0
-    card = (tmp_path / "model" / "README.md").read_text().split("```")[1]
-    assert "maskwatch-train average runs/mean-4 runs/mean-5 -o runs/mean" in card
-    (line,) = (line for line in card.splitlines() if "seed=5" in line)
-    _, _, *words = line.replace("recipe.json", str(out / "recipe.json")).split()
-    words[words.index("-d") + 1] = str(prepared)
-    words[words.index("-o") + 1] = str(tmp_path / "again")
-    assert run("fit", *words)[0] == 0
-    again, before = load_run(tmp_path / "again").weights(), load_run(tmp_path / "s5").weights()
-    assert all(torch.equal(again[name], before[name]) for name in before)
-    code, _, err = run(
-        "fit", "-d", prepared, "--recipe", out / "recipe.json", "-o", tmp_path / "refused"
-    )
-    assert code == 2
-    assert "fit a run for each of its seeds" in err
-    assert not (tmp_path / "refused").exists()
