@@ -48,19 +48,15 @@ class ArrayPicture:
         return self.image.copy()
 
 
-class ScriptedDetector:
-    """Finds what it was told to find, frame by frame; the last entry repeats."""
+class FakeDetector:
+    """What detectors have in common; finds nothing by itself."""
 
-    name = "scripted"
+    name = "fake"
     version = "1"
     digest = ""
     threshold = 0.5
     device = "cpu"
     cut_up: Tiling | None = None
-
-    def __init__(self, *frames: Sequence[Detection]) -> None:
-        self.frames = list(frames)
-        self.calls = 0
 
     def tiling(self, width: int, height: int) -> Tiling | None:
         return self.cut_up
@@ -69,29 +65,29 @@ class ScriptedDetector:
         return found_in(self.detect, picture, part)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
+        return []
+
+
+class ScriptedDetector(FakeDetector):
+    """Finds what it was told to find, frame by frame; the last entry repeats."""
+
+    def __init__(self, *frames: Sequence[Detection]) -> None:
+        self.frames = list(frames)
+        self.calls = 0
+
+    def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         found = self.frames[min(self.calls, len(self.frames) - 1)]
         self.calls += 1
         return list(found)
 
 
-class BrightSpots:
+class BrightSpots(FakeDetector):
     """Finds white rectangles on dark ground, as they lie in the picture that it is shown."""
 
-    name = "spots"
-    version = "1"
-    digest = ""
-    threshold = 0.5
-    device = "cpu"
-    cut_up: Tiling | None = Tiling(30)
+    cut_up = Tiling(30)
 
     def __init__(self) -> None:
         self.looked: list[tuple[int, int]] = []
-
-    def tiling(self, width: int, height: int) -> Tiling | None:
-        return self.cut_up
-
-    def look(self, picture: Picture, part: Box) -> list[Detection]:
-        return found_in(self.detect, picture, part)
 
     def detect(self, image: Image, min_score: float | None = None) -> list[Detection]:
         height, width = image.shape[:2]

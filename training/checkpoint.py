@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from worker.errors import ConfigError, WorkError
+from worker.inference.artifact import WEIGHTS
 
 
 @dataclass(slots=True)
@@ -124,3 +126,8 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], origin: Path) -
         raise ConfigError(
             f"the weights in {origin} do not fit the network: {str(error).splitlines()[-1].strip()}"
         ) from error
+
+
+def shipped_weights(name: str) -> Path:
+    """The file of weights of a model that the worker ships; there, if there is one of that name."""
+    return Path(str(files("worker.models") / name / WEIGHTS))

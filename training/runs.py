@@ -29,14 +29,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from training.checkpoint import load_weights
+from training.checkpoint import load_weights, shipped_weights
 from training.disk import writing
 from training.faces import FACES
 from training.recipe import Recipe
 from worker.errors import ConfigError, WorkError
 from worker.inference.artifact import Calibration
 from worker.inference.network import Probabilities, definition
-from worker.models import default_classifier
 
 RECIPE = "recipe.json"
 LOG = "log.csv"
@@ -207,7 +206,7 @@ class Run:
 
 def start_file(path: Path) -> Path:
     """The file that ``start_from`` names: a model that is shipped, or a file of its own."""
-    shipped = default_classifier().parent / path / WEIGHTS
+    shipped = shipped_weights(path.name)
     return shipped if len(path.parts) == 1 and shipped.exists() else path
 
 
@@ -242,12 +241,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def start_run(
-    path: Path,
-    recipe: Recipe,
-    data: Sequence[Path],
-    *,
-    resume: bool,
-    overwrite: bool = False,
+    path: Path, recipe: Recipe, data: Sequence[Path], *, resume: bool, overwrite: bool = False
 ) -> RunFolder:
     """The folder of a new run, or that of one to go on with.
 

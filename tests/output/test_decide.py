@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import pytest
 from fakes import track
@@ -20,6 +21,17 @@ UNSURE = Classification((0.45, 0.5, 0.05))
 
 def decider(threshold: float = 0.5, **rules: float) -> Decider:
     return Decider(Deciding(**rules), threshold)  # type: ignore[arg-type]
+
+
+def rested(state: Decider, moments: Sequence[float], number: int = 1) -> list[int]:
+    """Which of these moments a masked face is classified at, where it is spared when settled."""
+    asked = []
+    for n, now_s in enumerate(moments):
+        settled = state.is_settled(number, now_s)
+        one = dataclasses.replace(track(), number=number)
+        state.decide(one, None if settled else MASK, None, now_s)
+        asked += [] if settled else [n]
+    return asked
 
 
 def test_clear_face_is_labelled_at_once() -> None:
@@ -111,63 +123,46 @@ def test_hindrances_by_size_and_blur() -> None:
 
 
 def test_a_settled_face_is_classified_twice_a_second() -> None:
-    """Of five frames a second, once a label stands on evidence enough: and all at one moment."""
-    state = decider()
-    asked = []
-    for n in range(20):
-        now_s = 100.1 + n / 5
-        settled = state.is_settled(1, now_s)
-        state.decide(track(), None if settled else MASK, None, now_s)
-        asked.append(not settled)
-    assert asked[:2] == [True, True]
-    assert sum(asked[5:]) == 6
+    """Of five frames a second, once a label stands on evidence enough."""
+    asked = rested(decider(), [100.1 + n / 5 for n in range(20)])
+    assert asked[:2] == [0, 1]
+    assert sum(n >= 5 for n in asked) == 6
 
 
 def test_settled_faces_are_classified_at_one_moment() -> None:
     """Whenever they came: a batch of one costs nearly what one of several does."""
+    moments = [100.1 + n / 5 for n in range(30)]
     state = decider()
-    asked: dict[int, list[int]] = {1: [], 2: []}
-    for n in range(30):
-        now_s = 100.1 + n / 5
-        for number, since in ((1, 0), (2, 3)):
-            if n < since:
-                continue
-            settled = state.is_settled(number, now_s)
-            one = dataclasses.replace(track(), number=number)
-            state.decide(one, None if settled else MASK, None, now_s)
-            asked[number] += [] if settled else [n]
-    late = [[n for n in asked[number] if n >= 10] for number in (1, 2)]
+    first = [moments[n] for n in rested(state, moments)]
+    second = [moments[3:][n] for n in rested(state, moments[3:], number=2)]
+    late = [[now_s for now_s in asked if now_s >= moments[10]] for asked in (first, second)]
     assert late[0] == late[1]
     assert len(late[0]) == 8
 
 
 def test_a_file_that_runs_fast_is_asked_by_frames() -> None:
     """Half a second of the clock may be a minute of it."""
-    state = decider()
-    asked = []
-    for n in range(100):
-        now_s = 100.1 + n / 1000
-        settled = state.is_settled(1, now_s)
-        state.decide(track(), None if settled else MASK, None, now_s)
-        asked += [] if settled else [n]
+    asked = rested(decider(), [100.1 + n / 1000 for n in range(100)])
     assert max(b - a for a, b in itertools.pairwise(asked)) == MAX_SPARED + 1
 
 
 def test_frames_without_an_answer_are_not_spared_ones() -> None:
     """Where the device failed, a crowd left no room or all stood still, nothing is known anew."""
     failed, held, asked = decider(), decider(), decider()
-    for n in range(2):
-        for state in (failed, held, asked):
-            state.decide(track(), UNSURE, None, 100.1 + n / 100)
-    for n in range(2, 12):
-        failed.decide(track(), None, None, 100.1 + n / 100)
-        held.decide(dataclasses.replace(track(), seen=False), None, None, 100.1 + n / 100)
-    weights = []
     for state in (failed, held, asked):
-        state.decide(track(), MASK, None, 100.22)
-        weights.append(state.decide(track(), MASK, None, 100.23).score)
-    assert weights[0] == pytest.approx(weights[2], abs=0.01)
-    assert weights[1] == pytest.approx(weights[2], abs=0.01)
+        for n in range(4):
+            state.decide(track(), MASK, None, 100.40 + n / 100)
+    for n in range(5):
+        assert held.is_settled(1, 100.44 + n / 100)
+        held.decide(dataclasses.replace(track(), seen=False), None, None, 100.44 + n / 100)
+        assert not failed.is_settled(1, 100.50 + n / 100)
+        failed.decide(track(), None, None, 100.50 + n / 100)
+    shares = []
+    for state in (failed, held, asked):
+        state.decide(track(), MASK, None, 100.60)
+        shares.append(state.decide(track(), BARE, None, 100.61).score)
+    assert shares[0] == pytest.approx(shares[2], abs=0.01)
+    assert shares[1] == pytest.approx(shares[2], abs=0.01)
 
 
 def test_another_opinion_counts_for_itself_alone() -> None:
@@ -187,22 +182,17 @@ def test_another_opinion_counts_for_itself_alone() -> None:
 def test_a_short_memory_settles_nothing() -> None:
     """What is forgotten by the next frame has to be asked again."""
     state = decider(memory_s=0.05)
-    labels = []
-    for n in range(30):
-        now_s = 100.1 + n / 4.5
-        settled = state.is_settled(1, now_s)
-        labels.append(state.decide(track(), None if settled else MASK, None, now_s).label)
-    assert set(labels) == {"with_mask"}
+    rested(state, [100.1 + n / 4.5 for n in range(30)])
+    assert set(state.history(1).frames) == {"with_mask"}
 
 
 def test_what_was_spared_counts_as_the_next_classification_says() -> None:
     """So a settled label is as hard to change as one that every frame has confirmed."""
     spared, asked = decider(), decider()
-    for n in range(20):
-        now_s = 100.1 + n / 5
+    moments = [100.1 + n / 5 for n in range(20)]
+    rested(spared, moments)
+    for now_s in moments:
         asked.decide(track(), MASK, None, now_s)
-        settled = spared.is_settled(1, now_s)
-        spared.decide(track(), None if settled else MASK, None, now_s)
 
     def until_bare(state: Decider) -> int:
         for n in range(20, 60):

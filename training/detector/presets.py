@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
+from training.checkpoint import shipped_weights
 from training.detector.centerface import centerface_path
 from training.detector.recipe import DetectorRecipe, detector_recipe
 from worker.errors import ConfigError
 from worker.faces.heatmap import ACCURATE, FAST
-from worker.inference.artifact import CENTER_POINT_SLIM, WEIGHTS
+from worker.inference.artifact import CENTER_POINT_SLIM
 
 GENTLY: Mapping[str, object] = {
     "learning_rate": 1e-4,
@@ -98,8 +98,3 @@ def detector_preset(name: str) -> Preset:
         raise ConfigError(
             f"there is no preset {name!r} of a detector; take one of {', '.join(PRESETS)}"
         ) from None
-
-
-def shipped_weights(folder: str) -> Path:
-    """The weights of a detector that the worker ships."""
-    return Path(str(files("worker.models") / folder / WEIGHTS))
