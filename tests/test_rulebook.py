@@ -134,6 +134,19 @@ def test_violations_are_counted_and_shown_while_they_last() -> None:
     assert rig.value("violations_total", zone="left", kind="mask_worn_incorrectly") == 1
 
 
+def test_a_zone_that_comes_back_counts_what_is_open_in_it() -> None:
+    """A violation whose start was told to a gauge that went is not taken from the new one."""
+    rig = Rig()
+    zones = rig.settings.zones
+    rig.see("hall", 1, "without_mask", 1.0)
+    rig.change(2.0, "hall", "door")
+    rig.change(3.0, "hall", "door", **zones)
+    rig.see("hall", 1, "with_mask", 4.0)
+    assert rig.value("violations_active", zone="left", kind="without_mask") == 0
+    rig.see("door", 2, "without_mask", 5.0)
+    assert rig.value("violations_active", zone="left", kind="without_mask") == 1
+
+
 def test_every_series_is_there_from_the_start() -> None:
     """At 0, so that the first increase is one; no label but zones, cameras, kinds and labels."""
     rig = Rig()

@@ -234,6 +234,8 @@ class ZoneMetrics:
         self._zone = zone
         self.violations = {k: metrics.violations.labels(zone, k) for k in KINDS}
         self.active = {k: metrics.violations_active.labels(zone, k) for k in KINDS}
+        self.open: set[int] = set()
+        """Numbers of the violations that ``active`` counts."""
         self.persons = {name: metrics.compliance_persons.labels(zone, name) for name in LABELS}
         self.judged = metrics.compliance_judged.labels(zone)
         self.rate = metrics.compliance_rate.labels(zone)

@@ -16,8 +16,6 @@ from worker.output.rules.zones import Zones
 from worker.pipeline import Rules
 from worker.venue import EVERYWHERE
 
-PHASE_STEP = {"start": 1, "update": 0, "end": -1}
-
 
 class Open(NamedTuple):
     """A violation that is open, and where."""
@@ -112,7 +110,14 @@ class Rulebook:
         metrics, kind = self._metrics.get(change.violation.zone), change.violation.kind
         if metrics is None:
             return  # the zone went while the frame was on its way
-        metrics.active[kind].inc(PHASE_STEP[change.phase])
+        number = change.violation.number
+        if change.phase == "end":
+            if number in metrics.open:  # not, where the zone went and came back meanwhile
+                metrics.open.discard(number)
+                metrics.active[kind].dec()
+        elif number not in metrics.open:
+            metrics.open.add(number)
+            metrics.active[kind].inc()
         if change.phase == "start":
             metrics.violations[kind].inc()
 

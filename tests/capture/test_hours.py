@@ -22,6 +22,9 @@ from worker.capture.hours import is_watched
         ("22:00-06:00", "12:00", False),
         ("00:00-24:00", "23:59", True),
         ("08:00-08:00", "12:00", True),
+        ("24:00-00:00", "12:00", True),
+        ("24:00-06:00", "05:59", True),
+        ("24:00-06:00", "06:00", False),
     ],
 )
 def test_hours(hours: str | None, clock: str, watched: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+DAY_MIN = 24 * 60
+
 
 def is_watched(active_hours: str | None, wall_s: float) -> bool:
     """True where a moment lies within the hours of the day, in this machine's time zone.
@@ -18,6 +20,7 @@ def is_watched(active_hours: str | None, wall_s: float) -> bool:
     begin, end = (_minute(clock) for clock in active_hours.split("-"))
     moment = datetime.fromtimestamp(wall_s).astimezone()
     minute = moment.hour * 60 + moment.minute
+    begin %= DAY_MIN  # 24:00 is where the next day begins
     if begin < end:
         return begin <= minute < end
     return minute >= begin or minute < end
