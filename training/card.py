@@ -170,7 +170,9 @@ def _pooled(pooled: dict[str, Any]) -> list[str]:
         "",
     ]
     for source, found in pooled["sources"].items():
-        lines += [f"#### {source}", "", *tables(found), ""]
+        lines += [f"#### {source}, annotated boxes", "", *tables(found), ""]
+    for source, found in pooled["by_detector"].items():
+        lines += [f"#### {source}, the detector's boxes", "", *tables(found), ""]
     return lines
 
 

@@ -121,8 +121,8 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
         crops = plain_crops(test, run.recipe.rule)
         judged[source] = judge(test, probabilities(logits_of(model, crops), calibration))
         mistakes += _mistakes(test, crops, judged[source])
-        found = _where(test, [face.detected is not None for face in test])
-        if any(face.detected != face.box for face in found):
+        found = found_by_detector(test)
+        if len(found):
             crops = plain_crops(found, run.recipe.rule, detected=True)
             shares = probabilities(logits_of(model, crops), calibration)
             by_detector[source] = judge(found, shares)
@@ -143,6 +143,12 @@ def evaluate(run: Run, *, repeats: int = 1_000, most: int = 96) -> Evaluation:
     document["summary"] = summary(document)
     mistakes.sort(key=lambda mistake: -mistake.share)
     return Evaluation(document, judged, mistakes[:most])
+
+
+def found_by_detector(faces: Faces) -> Faces:
+    """The faces that the detector found too, of sources that have other boxes than its own."""
+    other = {f.source for f in faces if f.detected is not None and f.detected != f.box}
+    return _where(faces, [f.detected is not None and f.source in other for f in faces])
 
 
 def judge(faces: Faces, shares: NDArray[np.float64]) -> Judged:

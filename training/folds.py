@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from training.batches import plain_crops
 from training.calibrate import calibrated, probabilities
-from training.evaluate import FOLDS, judge, parts_of
+from training.evaluate import FOLDS, found_by_detector, judge, parts_of
+from training.faces import Faces
 from training.figures import Judged, figures
 from training.fit import logits_of
 from training.recipe import Recipe
 from training.runs import Run, load_run
 from worker.errors import ConfigError
+from worker.inference.artifact import Calibration
 
 
 def pooled(runs: Sequence[Run], repeats: int = 1_000) -> dict[str, Any]:
@@ -37,37 +40,58 @@ def pooled(runs: Sequence[Run], repeats: int = 1_000) -> dict[str, Any]:
         ConfigError: the runs are not the folds of one recipe.
     """
     _demand_folds(runs)
+    rule = runs[0].recipe.rule
+    models = [run.model() for run in runs]
     tests = [parts_of(run.recipe, run.data).test for run in runs]
     logits = [
-        logits_of(run.model(), plain_crops(test, run.recipe.rule))
-        for run, test in zip(runs, tests, strict=True)
+        logits_of(model, plain_crops(test, rule)) for model, test in zip(models, tests, strict=True)
     ]
+    calibrations = _fitted_on_others(tests, logits)
+    annotated = list(zip(tests, logits, calibrations, strict=True))
+    by_detector = [
+        (some, logits_of(model, plain_crops(some, rule, detected=True)), calibration)
+        for model, test, calibration in zip(models, tests, calibrations, strict=True)
+        if len(some := found_by_detector(test))
+    ]
+    return {
+        "folds": FOLDS,
+        "epochs": runs[0].recipe.epochs,
+        "recipe": _alike(runs[0].recipe),
+        "sources": _by_source(annotated, repeats),
+        "by_detector": _by_source(by_detector, repeats) if by_detector else {},
+    }
+
+
+def _fitted_on_others(tests: Sequence[Faces], logits: Sequence[Tensor]) -> list[Calibration]:
+    """A calibration for each fold, from what the others held out of the first source."""
     first = tests[0][0].source
     own = [torch.tensor([face.source == first for face in test]) for test in tests]
     labels = [torch.from_numpy(test.labels) for test in tests]
-    judged: list[Judged] = []
-    for held, test in enumerate(tests):
+    calibrations = []
+    for held in range(FOLDS):
         others = [fold for fold in range(FOLDS) if fold != held]
-        calibration = calibrated(
-            torch.cat([logits[fold][own[fold]] for fold in others]),
-            torch.cat([labels[fold][own[fold]] for fold in others]),
+        calibrations.append(
+            calibrated(
+                torch.cat([logits[fold][own[fold]] for fold in others]),
+                torch.cat([labels[fold][own[fold]] for fold in others]),
+            )
         )
-        judged.append(judge(test, probabilities(logits[held], calibration)))
+    return calibrations
+
+
+def _by_source(folds: Sequence[tuple[Faces, Tensor, Calibration]], repeats: int) -> dict[str, Any]:
+    """The figures of each source, over all folds."""
+    judged = [judge(faces, probabilities(said, how)) for faces, said, how in folds]
     whole = Judged(
         np.concatenate([some.labels for some in judged]),
         np.concatenate([some.shares for some in judged]),
         [picture for some in judged for picture in some.pictures],
         np.concatenate([some.sizes_px for some in judged]),
     )
-    sources = np.array([face.source for test in tests for face in test])
+    sources = np.array([face.source for faces, _, _ in folds for face in faces])
     return {
-        "folds": FOLDS,
-        "epochs": runs[0].recipe.epochs,
-        "recipe": _alike(runs[0].recipe),
-        "sources": {
-            source: figures(whole.where(sources == source), repeats=repeats)
-            for source in dict.fromkeys(sources.tolist())
-        },
+        source: figures(whole.where(sources == source), repeats=repeats)
+        for source in dict.fromkeys(sources.tolist())
     }
 
 
@@ -83,7 +107,7 @@ def read_pooled(path: Path, recipe: Recipe) -> dict[str, Any]:
     """
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        made_by, _, _ = document["recipe"], document["epochs"], document["sources"]
+        made_by, *_ = (document[key] for key in ("recipe", "epochs", "sources", "by_detector"))
         made_by = _alike(Recipe.model_validate(made_by))  # keys that came later have defaults
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
