@@ -6,6 +6,7 @@ crop, then light, lens, resolution, codec and sensor.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import cv2
@@ -21,6 +22,7 @@ from training.synthesis import (
     with_drawn_mask,
     with_hand_before,
     with_head_before,
+    with_printed_mask,
     with_thing_before,
 )
 from worker.inference.align import CropRule, cut
@@ -41,13 +43,17 @@ class Augmentation(BaseModel):
 
     detected: Share = Field(0.5, description="Take the detector's box where there is one.")
     shift: float = Field(0.06, ge=0, description="Standard deviation of the box, of its size.")
+    shift_px: float = Field(
+        0.7, ge=0, description="The same in pixels of the picture, which counts for small faces."
+    )
     zoom: float = Field(0.12, ge=0, description="Standard deviation of the log of its size.")
     rotate_deg: float = Field(8.0, ge=0)
     flip: Share = 0.5
     drawn: Share = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
+    printed: Share = Field(0.12, description="A mask gets a print.")
     lowered: Share = Field(0.18, description="A face becomes one of the third class.")
     hidden: Share = Field(
-        0.2, description="A bare face is half hidden by a head, a hand or a telephone."
+        0.3, description="A bare face is half hidden by a head, a hand, a telephone or a camera."
     )
     cut_off: Share = Field(0.06, description="The picture ends within the face, left or right.")
     small: Share = Field(0.4, description="Seen by fewer pixels, down to 9.")
@@ -103,6 +109,8 @@ class Augmenter:
         if label == MASKED and self._lends_its_mask(index, rng):
             other = self._placed(int(rng.choice(self._bare)), rng)
             return lowered(other, (patch, box), self._rule, rng), INCORRECT
+        if label == MASKED and rng.random() < self._how.printed:
+            patch = with_printed_mask(patch, self._faces[index].box, rng)
         if rng.random() < self._how.cut_off:
             patch, box = cut_off(patch, box, rng)
         return cut(patch, box, self._rule), label
@@ -110,10 +118,10 @@ class Augmenter:
     def _hidden(self, index: int, patch: Image, rng: np.random.Generator) -> Image:
         face = self._faces[index].box
         roll = rng.random()
-        if roll < 0.25:
+        if roll < 0.2:
             return with_hand_before(patch, face, rng)
         if roll < 0.5:
-            return with_thing_before(patch, face, rng)
+            return with_thing_before(patch, face, rng, eyes=roll > 0.42)
         other = int(rng.integers(len(self._faces)))
         return with_head_before(
             patch, face, (self._faces.patch(other), self._faces[other].box), rng
@@ -138,8 +146,10 @@ class Augmenter:
         if face.detected is not None and rng.random() < self._how.detected:
             box = face.detected
         size = max(box.width, box.height)
-        dx, dy = rng.normal(0, self._how.shift, 2) * size
-        zoom_x, zoom_y = np.exp(rng.normal(0, self._how.zoom) + rng.normal(0, 0.03, 2)) / 2
+        rounding = self._how.shift_px / max(face.face_px, 1.0)
+        dx, dy = rng.normal(0, math.hypot(self._how.shift, rounding), 2) * size
+        zoom = math.hypot(self._how.zoom, math.sqrt(2) * rounding)  # of two sides
+        zoom_x, zoom_y = np.exp(rng.normal(0, zoom) + rng.normal(0, 0.03, 2)) / 2
         x, y = (box.x1 + box.x2) / 2 + dx, (box.y1 + box.y2) / 2 + dy
         half_w, half_h = box.width * zoom_x, box.height * zoom_y
         return self._faces.patch(index), Box(x - half_w, y - half_h, x + half_w, y + half_h)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from training.cloth import Layer, cloth_of, printed, relief
 from worker.inference.align import CropRule, cut
 from worker.records import Box, Image
 
@@ -17,12 +18,6 @@ NOSE_BRIDGE = 0.45
 
 LOWEST_NOSE = 0.58
 """Above this share of the face box no upper edge of a pulled-down mask lies."""
-
-MASK_COLOURS = (
-    *((235, 206, 160), (225, 190, 140), (240, 225, 190)),  # surgical, light blue, BGR
-    *((245, 245, 245), (225, 228, 230), (200, 225, 200)),  # white, grey, light green
-    *((40, 40, 40), (25, 25, 30), (120, 60, 40), (90, 80, 160)),  # cloth
-)
 
 
 def with_drawn_mask(patch: Image, box: Box, top: float, rng: np.random.Generator) -> Image:
@@ -55,13 +50,40 @@ def with_drawn_mask(patch: Image, box: Box, top: float, rng: np.random.Generator
     corners = outline * (w, h) + (x, y)
     cover = np.zeros(patch.shape[:2], np.uint8)
     cv2.fillPoly(cover, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    cloth = _cloth(patch.shape[0], patch.shape[1], y + top * h, h, rng)
+    cloth = cloth_of((patch.shape[0], patch.shape[1]), y + top * h, h, rng)
     light = patch.mean() / 255  # a mask in a dark picture is dark
     cloth *= np.clip(light * 1.5 + rng.uniform(-0.1, 0.25), 0.15, 1.1)
+    if rng.random() < 0.5:
+        cloth *= relief(patch, box)
     if rng.random() < 0.6:
         _draw_straps(cloth, cover, corners, box, rng)
     alpha = cover.astype(np.float32)[..., None] / 255
     mixed = patch * (1 - alpha) + np.clip(cloth, 0, 255) * alpha
+    return np.asarray(mixed, np.uint8)
+
+
+def with_printed_mask(patch: Image, box: Box, rng: np.random.Generator) -> Image:
+    """A copy of a patch of a masked face, with a print over the lower half of its face.
+
+    Most masks of the data are plain; those with a muzzle, a mouth or flowers on them are taken for
+    what they show.
+
+    Args:
+        patch: ``uint8 (H, W, 3) BGR``.
+        box: the face in it.
+        rng: chooses print, colours and how much of the mask's own shade is left.
+    """
+    shape = (patch.shape[0], patch.shape[1])
+    cover = np.zeros(shape, np.float32)
+    middle = (round((box.x1 + box.x2) / 2), round(box.y1 + 0.78 * box.height))
+    axes = (max(1, round(0.42 * box.width)), max(1, round(0.22 * box.height)))
+    cv2.ellipse(cover, middle, axes, 0, 0, 360, 1.0, -1, cv2.LINE_AA)
+    cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), max(0.03 * box.width, 0.3)), np.float32)
+    colours, print_cover = printed(shape, middle, box.width, rng)
+    own = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY).astype(np.float32)[..., None] / 255
+    colours = colours * np.clip(0.3 + own * rng.uniform(0.5, 1.2), 0, 1.2)
+    alpha = (cover * print_cover * rng.uniform(0.5, 1.0))[..., None]
+    mixed = patch * (1 - alpha) + np.clip(colours, 0, 255) * alpha
     return np.asarray(mixed, np.uint8)
 
 
@@ -109,16 +131,16 @@ def with_head_before(
     """
     image, face = other
     top = max(0, round(face.y1 - 0.35 * face.height))
-    bottom = max(top + 2, round(face.y1 + 0.45 * face.height))
+    bottom = max(top + 2, round(face.y1 + rng.uniform(0.05, 0.45) * face.height))
     left, right = max(0, round(face.x1 - 0.15 * face.width)), round(face.x2 + 0.15 * face.width)
     hair = image[top:bottom, left : max(right, left + 2)]
-    width = max(2, round(box.width * rng.uniform(0.9, 1.6)))
+    width = max(2, round(box.width * rng.uniform(0.9, 1.8)))
     height = max(2, round(box.height * rng.uniform(0.6, 1.0)))
     head = cv2.resize(hair, (width, height), interpolation=cv2.INTER_LINEAR)
     dome = np.zeros((height, width), np.uint8)
     cv2.ellipse(dome, (width // 2, height), (width // 2, height), 0, 180, 360, 255, -1, cv2.LINE_AA)
     x = round((box.x1 + box.x2) / 2 + rng.normal(0, 0.25) * box.width - width / 2)
-    y = round(box.y1 + rng.uniform(0.5, 0.8) * box.height)
+    y = round(box.y1 + rng.uniform(0.42, 0.76) * box.height)
     return _pasted(patch, np.asarray(head, np.uint8), dome, (x, y))
 
 
@@ -144,12 +166,22 @@ def with_hand_before(patch: Image, box: Box, rng: np.random.Generator) -> Image:
     return _pasted(patch, np.clip(hand * fingers, 0, 255).astype(np.uint8), cover, (x, y))
 
 
-def with_thing_before(patch: Image, box: Box, rng: np.random.Generator) -> Image:
-    """A copy of a patch with a telephone, a sheet or a cup before the mouth, often with a hand."""
-    if rng.random() < 0.6:
+def with_thing_before(
+    patch: Image, box: Box, rng: np.random.Generator, *, eyes: bool = False
+) -> Image:
+    """A copy of a patch with a telephone, a sheet or a cup before the mouth, often with a hand.
+
+    Args:
+        patch: ``uint8 (H, W, 3) BGR``.
+        box: the face in it.
+        rng: chooses size, place and shade.
+        eyes: a camera before the eyes instead; the mouth is free.
+    """
+    if not eyes and rng.random() < 0.6:
         patch = with_hand_before(patch, box, rng)
     width = max(3, round(box.width * rng.uniform(0.3, 0.7)))
-    height = max(3, round(box.height * rng.uniform(0.35, 0.9)))
+    tallest, highest, lowest = (0.45, 0.15, 0.4) if eyes else (0.9, 0.65, 1.0)
+    height = max(3, round(box.height * rng.uniform(0.35, tallest)))
     side = 2 * max(width, height)
     level = rng.choice([rng.uniform(10, 60), rng.uniform(170, 250)])
     colour = np.clip(level + rng.normal(0, 25, 3), 0, 255)
@@ -162,7 +194,7 @@ def with_thing_before(patch: Image, box: Box, rng: np.random.Generator) -> Image
         place = (round(side / 2 + rng.normal(0, 0.2) * width), round(side / 2 - 0.35 * height))
         cv2.circle(thing, place, max(1, width // 8), (255 - colour).tolist(), -1, cv2.LINE_AA)
     x = round(box.x1 + rng.uniform(0.25, 0.75) * box.width - side / 2)
-    y = round(box.y1 + rng.uniform(0.65, 1.0) * box.height - side / 2)
+    y = round(box.y1 + rng.uniform(highest, lowest) * box.height - side / 2)
     return _pasted(patch, np.clip(thing, 0, 255).astype(np.uint8), cover, (x, y))
 
 
@@ -197,28 +229,8 @@ def _pasted(patch: Image, piece: Image, cover: Image, place: tuple[int, int]) ->
     return drawn
 
 
-def _cloth(
-    height: int, width: int, top: float, face_h: float, rng: np.random.Generator
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Colour of a mask over the whole patch: plain, with folds, patterned, shaded."""
-    colour = np.array(MASK_COLOURS[rng.integers(len(MASK_COLOURS))], np.float32)
-    colour = np.clip(colour + rng.normal(0, 12, 3), 0, 255).astype(np.float32)
-    cloth = np.broadcast_to(colour, (height, width, 3)).copy()
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    kind = rng.random()
-    if kind < 0.4:
-        folds = np.sin((rows - top) / max(face_h, 1) * rng.uniform(20, 40))
-        cloth += (folds * rng.uniform(4, 16))[..., None]
-    elif kind < 0.55:
-        pattern = rng.normal(0, 40, (max(2, height // 6), max(2, width // 6), 3))
-        cloth += cv2.resize(pattern.astype(np.float32), (width, height))
-    if rng.random() < 0.5:
-        cloth += ((columns / width - 0.5) * rng.uniform(-70, 70))[..., None]
-    return cloth
-
-
 def _draw_straps(
-    cloth: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    cloth: Layer,
     cover: Image,
     corners: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     box: Box,

@@ -13,9 +13,10 @@ from training.synthesis import (
     with_drawn_mask,
     with_hand_before,
     with_head_before,
+    with_printed_mask,
     with_thing_before,
 )
-from worker.inference.align import CropRule
+from worker.inference.align import CropRule, cut
 from worker.records import Box, Image
 
 RULE = CropRule(48, 0.2)
@@ -39,6 +40,32 @@ def test_a_drawn_mask_covers_mouth_and_leaves_the_eyes(rng: np.random.Generator)
     assert (patch == 100).all()
     assert np.abs(drawn[48:54, 34:46].astype(int) - 100).mean() > 8
     assert (drawn[20:30, 30:50] == 100).all()
+
+
+def test_a_print_lies_on_the_mask_alone(rng: np.random.Generator) -> None:
+    """Eyes, cheeks beside the mask and the patch itself stay as they are."""
+    patch, box = _plain(100), Box(20, 20, 60, 60)
+    changed = []
+    for _ in range(40):
+        printed = with_printed_mask(patch, box, rng)
+        changed.append(np.abs(printed[46:56, 30:50].astype(int) - 100).max() > 8)
+        assert (printed[:36] == 100).all()
+        assert (printed[:, :16] == 100).all()
+        assert (printed[:, 64:] == 100).all()
+    assert (patch == 100).all()
+    assert np.mean(changed) > 0.5  # some prints are the mask's own grey
+
+
+def test_masked_faces_alone_are_printed(faces: Faces) -> None:
+    """And they stay masked."""
+    plain, printed = (
+        Augmenter(faces, RULE, Augmentation(drawn=0, lowered=0, hidden=0, printed=p), classes=3)
+        for p in (0.0, 1.0)
+    )
+    for index in range(12):
+        before, after = (a.crop(index, np.random.default_rng(index)) for a in (plain, printed))
+        assert before[1] == after[1] == faces.labels[index]
+        assert np.array_equal(before[0], after[0]) or faces.labels[index] == 1
 
 
 def test_a_lowered_mask_shows_the_face_above_it(rng: np.random.Generator) -> None:
@@ -123,6 +150,31 @@ def test_a_thing_hides_the_mouth_and_nothing_else(rng: np.random.Generator) -> N
         assert (hidden[45:70, 20:60] != patch[45:70, 20:60]).any()
         assert (hidden[:26] == patch[:26]).all()
     assert (patch == _striped()).all()
+
+
+def test_a_camera_hides_the_eyes_and_leaves_the_mouth(rng: np.random.Generator) -> None:
+    """A network that has seen things before mouths only may take any thing for a mask."""
+    patch, box = _striped(), Box(20, 20, 60, 70)
+    for _ in range(20):
+        hidden = with_thing_before(patch, box, rng, eyes=True)
+        assert (hidden[20:45, 20:60] != patch[20:45, 20:60]).any()
+        assert (hidden[60:] == patch[60:]).all()
+
+
+def test_boxes_of_small_faces_move_by_pixels_too(faces: Faces) -> None:
+    """An annotation is a pixel off at any size, which is much of a face of ten."""
+    still = dict.fromkeys(Augmentation.model_fields, 0.0)
+
+    smallest = int(np.argmin([face.face_px for face in faces]))
+    plain = cut(faces.patch(smallest), faces[smallest].box, RULE).astype(int)
+
+    def moved(shift_px: float) -> float:
+        how = Augmentation.model_validate(still | {"shift_px": shift_px})
+        augmenter = Augmenter(faces, RULE, how, classes=3)
+        made = [augmenter.crop(smallest, np.random.default_rng(i))[0] for i in range(20)]
+        return float(np.mean([np.abs(crop - plain).mean() for crop in made]))
+
+    assert moved(2.0) > 2 * moved(0.0)
 
 
 def test_a_face_at_the_edge_of_the_picture(rng: np.random.Generator) -> None:
