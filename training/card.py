@@ -41,8 +41,9 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         "## Data",
         "",
         *(f"- {DATA.get(source, source)}." for source in evaluation["sources"]),
-        "- Made while training: masks drawn on bare faces, masks pulled below the nose (drawn, "
-        "or taken from another face), small, blurred, noisy, dark and strongly compressed crops.",
+        "- Made while training: masks drawn on bare faces, prints on masks, heads and things "
+        "before bare faces, masks pulled below the nose (drawn, or taken from another face), "
+        "small, blurred, noisy, dark and strongly compressed crops.",
         *_learned_from(run),
         "",
         f"Split {evaluation['split']}. Faces: "
