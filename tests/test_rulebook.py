@@ -134,7 +134,7 @@ def test_violations_are_counted_and_shown_while_they_last() -> None:
     assert rig.value("violations_total", zone="left", kind="mask_worn_incorrectly") == 1
 
 
-def test_a_zone_that_comes_back_counts_what_is_open_in_it() -> None:
+def test_a_zone_that_comes_back_begins_at_none() -> None:
     """A violation whose start was told to a gauge that went is not taken from the new one."""
     rig = Rig()
     zones = rig.settings.zones
@@ -145,6 +145,20 @@ def test_a_zone_that_comes_back_counts_what_is_open_in_it() -> None:
     assert rig.value("violations_active", zone="left", kind="without_mask") == 0
     rig.see("door", 2, "without_mask", 5.0)
     assert rig.value("violations_active", zone="left", kind="without_mask") == 1
+
+
+def test_a_zone_that_comes_back_counts_what_goes_on_in_it() -> None:
+    """From the next update on, until the end."""
+    rig = Rig()
+    zones = rig.settings.zones
+    rig.see("hall", 1, "without_mask", 1.0)
+    rig.change(2.0, "hall", "door")
+    rig.change(3.0, "hall", "door", **zones)
+    rig.see("hall", 1, "without_mask", 1.0 + rig.settings.violations.update_s)
+    assert rig.value("violations_active", zone="left", kind="without_mask") == 1
+    assert rig.value("violations_total", zone="left", kind="without_mask") == 0
+    rig.see("hall", 1, "with_mask", 20.0)
+    assert rig.value("violations_active", zone="left", kind="without_mask") == 0
 
 
 def test_every_series_is_there_from_the_start() -> None:

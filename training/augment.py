@@ -44,13 +44,13 @@ class Augmentation(BaseModel):
     detected: Share = Field(0.5, description="Take the detector's box where there is one.")
     shift: float = Field(0.06, ge=0, description="Standard deviation of the box, of its size.")
     shift_px: float = Field(
-        0.7, ge=0, description="The same in pixels of the picture, which counts for small faces."
+        0.0, ge=0, description="The same in pixels of the picture, which counts for small faces."
     )
     zoom: float = Field(0.12, ge=0, description="Standard deviation of the log of its size.")
     rotate_deg: float = Field(8.0, ge=0)
     flip: Share = 0.5
     drawn: Share = Field(0.12, description="A bare face gets a drawn mask, worn correctly.")
-    printed: Share = Field(0.12, description="A mask gets a print.")
+    printed: Share = Field(0.0, description="A mask gets a print.")
     lowered: Share = Field(0.18, description="A face becomes one of the third class.")
     hidden: Share = Field(
         0.3, description="A bare face is half hidden by a head, a hand, a telephone or a camera."

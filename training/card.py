@@ -28,6 +28,13 @@ DATA: dict[str, str] = {
 }
 """Where known sources come from, and their licences."""
 
+MADE = (
+    "- Made while training: masks drawn on bare faces, prints on masks, heads and things "
+    "before bare faces, masks pulled below the nose (drawn, or taken from another face), "
+    "small, blurred, noisy, dark and strongly compressed crops.",
+)
+"""What the presets' augmentation makes."""
+
 
 def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
     """The card as Markdown."""
@@ -41,9 +48,7 @@ def card(run: Run, manifest: Manifest, evaluation: dict[str, Any]) -> str:
         "## Data",
         "",
         *(f"- {DATA.get(source, source)}." for source in evaluation["sources"]),
-        "- Made while training: masks drawn on bare faces, prints on masks, heads and things "
-        "before bare faces, masks pulled below the nose (drawn, or taken from another face), "
-        "small, blurred, noisy, dark and strongly compressed crops.",
+        *(MADE if run.recipe.augmentation is not None else ()),
         *_learned_from(run),
         "",
         f"Split {evaluation['split']}. Faces: "
@@ -172,7 +177,7 @@ def _pooled(pooled: dict[str, Any]) -> list[str]:
     ]
     for source, found in pooled["sources"].items():
         lines += [f"#### {source}, annotated boxes", "", *tables(found), ""]
-    for source, found in pooled["by_detector"].items():
+    for source, found in pooled.get("by_detector", {}).items():  # older files have none
         lines += [f"#### {source}, the detector's boxes", "", *tables(found), ""]
     return lines
 

@@ -17,7 +17,7 @@ Layer = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 
 def cloth_of(shape: tuple[int, int], top: float, face_h: float, rng: np.random.Generator) -> Layer:
-    """Colour of a mask over a whole patch ``(H, W, 3)``: plain, with folds, printed, shaded.
+    """Colour of a mask over a patch ``(H, W, 3) BGR``: plain, with folds, printed, shaded.
 
     Args:
         shape: ``(H, W)`` of the patch.
@@ -47,16 +47,18 @@ def cloth_of(shape: tuple[int, int], top: float, face_h: float, rng: np.random.G
 
 
 def printed(
-    shape: tuple[int, int], middle: tuple[int, int], face_px: float, rng: np.random.Generator
+    shape: tuple[int, int], middle: tuple[int, int], size_px: float, rng: np.random.Generator
 ) -> tuple[Layer, Layer]:
-    """What is printed on cloth: colours ``(H, W, 3)``, and where they lie, from 0 to 1 ``(H, W)``.
+    """What is printed on cloth: colours ``(H, W, 3) BGR``, and where they lie, 0 to 1 ``(H, W)``.
+
+    Colours may leave 0 to 255, as cloth may; who lays them on a picture clips them.
 
     Stripes, checks, blots, or a few shapes about the middle: a muzzle, teeth, a valve.
 
     Args:
         shape: ``(H, W)`` of the patch.
         middle: of the mask, ``(x, y)``.
-        face_px: width of the face.
+        size_px: width or height of the face.
         rng: chooses.
     """
     height, width = shape
@@ -64,22 +66,22 @@ def printed(
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     kind = rng.integers(4)
     if kind == 0:  # stripes and checks
-        angle, period = rng.uniform(0, np.pi), face_px * rng.uniform(0.06, 0.3)
+        angle, period = rng.uniform(0, np.pi), size_px * rng.uniform(0.06, 0.3)
         along = (columns * np.cos(angle) + rows * np.sin(angle)) * (2 * np.pi / period)
         across = (rows * np.cos(angle) - columns * np.sin(angle)) * (2 * np.pi / period)
         wave = np.sin(along) if rng.random() < 0.5 else np.sin(along) * np.sin(across)
         return colours, np.clip(wave * 3 + rng.uniform(-1, 1), 0, 1).astype(np.float32)
     if kind == 1:  # blots of all sizes, each of its own colour
-        few = max(2, round(width / max(face_px, 1) * rng.uniform(3, 12)))
+        few = max(2, round(width / max(size_px, 1) * rng.uniform(3, 12)))
         noise = rng.normal(0, 1, (few, few, 4)).astype(np.float32)
         blots = np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC))
         colours += blots[..., :3] * rng.uniform(0, 60)
         return colours, np.clip(blots[..., 3] * 3, 0, 1).astype(np.float32)
     cover = np.zeros((height, width), np.float32)  # shapes, filled or as lines
     for _ in range(rng.integers(1, 5)):
-        place = tuple(round(m + face_px * rng.normal(0, 0.12)) for m in middle)
-        axes = tuple(max(1, round(face_px * rng.uniform(0.02, 0.2))) for _ in range(2))
-        line = -1 if kind == 2 else max(1, round(face_px * rng.uniform(0.01, 0.05)))
+        place = tuple(round(m + size_px * rng.normal(0, 0.12)) for m in middle)
+        axes = tuple(max(1, round(size_px * rng.uniform(0.02, 0.2))) for _ in range(2))
+        line = -1 if kind == 2 else max(1, round(size_px * rng.uniform(0.01, 0.05)))
         begin, turn = rng.uniform(0, 180), rng.uniform(-30, 30)
         round_it = rng.random() < 0.5
         end = begin + 360 if round_it else begin + rng.uniform(90, 200)

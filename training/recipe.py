@@ -159,7 +159,7 @@ SCRATCH = Recipe(
     faces_per_epoch=5_000,
     class_shares=(0.46, 0.46, 0.08),
     source_weights={"people-at-work": 0.5},
-    augmentation=Augmentation(),
+    augmentation=Augmentation(shift_px=0.7, printed=0.12),
     excluded={"people-at-work": MASKED_AT_WORK, "faces-close-up": MASK_OUTSIDE},
     below_nose={"faces-close-up": NOSE_SHOWS},
     label_smoothing=0.03,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from training.augment import Augmentation, Augmenter, degraded
+from training.cloth import cloth_of, printed, relief
 from training.faces import Faces
 from training.synthesis import (
     cut_off,
@@ -62,10 +65,14 @@ def test_masked_faces_alone_are_printed(faces: Faces) -> None:
         Augmenter(faces, RULE, Augmentation(drawn=0, lowered=0, hidden=0, printed=p), classes=3)
         for p in (0.0, 1.0)
     )
+    changed = 0
     for index in range(12):
         before, after = (a.crop(index, np.random.default_rng(index)) for a in (plain, printed))
         assert before[1] == after[1] == faces.labels[index]
-        assert np.array_equal(before[0], after[0]) or faces.labels[index] == 1
+        differs = not np.array_equal(before[0], after[0])
+        changed += differs
+        assert faces.labels[index] == 1 or not differs
+    assert changed
 
 
 def test_a_lowered_mask_shows_the_face_above_it(rng: np.random.Generator) -> None:
@@ -163,18 +170,32 @@ def test_a_camera_hides_the_eyes_and_leaves_the_mouth(rng: np.random.Generator) 
 
 def test_boxes_of_small_faces_move_by_pixels_too(faces: Faces) -> None:
     """An annotation is a pixel off at any size, which is much of a face of ten."""
-    still = dict.fromkeys(Augmentation.model_fields, 0.0)
+    how = Augmentation.model_validate(dict.fromkeys(Augmentation.model_fields, 0.0))
+    plain = cut(faces.patch(0), faces[0].box, RULE).astype(int)
 
-    smallest = int(np.argmin([face.face_px for face in faces]))
-    plain = cut(faces.patch(smallest), faces[smallest].box, RULE).astype(int)
-
-    def moved(shift_px: float) -> float:
-        how = Augmentation.model_validate(still | {"shift_px": shift_px})
-        augmenter = Augmenter(faces, RULE, how, classes=3)
-        made = [augmenter.crop(smallest, np.random.default_rng(i))[0] for i in range(20)]
+    def moved(face_px: float, shift_px: float) -> float:
+        sized = Faces([replace(faces[0], face_px=face_px)], faces.patch(0).ravel())
+        moving = how.model_copy(update={"shift_px": shift_px})
+        augmenter = Augmenter(sized, RULE, moving, classes=3)
+        made = [augmenter.crop(0, np.random.default_rng(i))[0] for i in range(20)]
         return float(np.mean([np.abs(crop - plain).mean() for crop in made]))
 
-    assert moved(2.0) > 2 * moved(0.0)
+    assert moved(10, 0) == moved(80, 0)
+    assert moved(10, 1) > 1.5 * moved(80, 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_prints_and_cloth_are_layers_of_the_patch(seed: int) -> None:
+    """Of its size; a print lies fully on, not at all, or between."""
+    rng = np.random.default_rng(seed)
+    colours, cover = printed((60, 80), (40, 40), 30.0, rng)
+    assert (colours.shape, cover.shape) == ((60, 80, 3), (60, 80))
+    assert 0 <= cover.min() <= cover.max() <= 1
+    assert cover.max() > 0
+    assert cloth_of((60, 80), 30.0, 40.0, rng).shape == (60, 80, 3)
+    shade = relief(rng.integers(0, 255, (60, 80, 3)).astype(np.uint8), Box(20, 10, 50, 50))
+    assert shade.shape == (60, 80, 1)
+    assert 0.6 - 1e-6 <= shade.min() < 1 < shade.max() <= 1.4 + 1e-6
 
 
 def test_a_face_at_the_edge_of_the_picture(rng: np.random.Generator) -> None:
