@@ -134,13 +134,18 @@ def test_violations_are_counted_and_shown_while_they_last() -> None:
     assert rig.value("violations_total", zone="left", kind="mask_worn_incorrectly") == 1
 
 
-def test_a_zone_that_comes_back_begins_at_none() -> None:
-    """A violation whose start was told to a gauge that went is not taken from the new one."""
+def _with_a_zone_that_came_back() -> Rig:
+    """It went and came back while a violation lasted in it that began at 1.0."""
     rig = Rig()
-    zones = rig.settings.zones
     rig.see("hall", 1, "without_mask", 1.0)
     rig.change(2.0, "hall", "door")
-    rig.change(3.0, "hall", "door", **zones)
+    rig.change(3.0, "hall", "door", **rig.settings.zones)
+    return rig
+
+
+def test_a_zone_that_comes_back_begins_at_none() -> None:
+    """A violation whose start was told to a gauge that went is not taken from the new one."""
+    rig = _with_a_zone_that_came_back()
     rig.see("hall", 1, "with_mask", 4.0)
     assert rig.value("violations_active", zone="left", kind="without_mask") == 0
     rig.see("door", 2, "without_mask", 5.0)
@@ -149,11 +154,7 @@ def test_a_zone_that_comes_back_begins_at_none() -> None:
 
 def test_a_zone_that_comes_back_counts_what_goes_on_in_it() -> None:
     """From the next update on, until the end."""
-    rig = Rig()
-    zones = rig.settings.zones
-    rig.see("hall", 1, "without_mask", 1.0)
-    rig.change(2.0, "hall", "door")
-    rig.change(3.0, "hall", "door", **zones)
+    rig = _with_a_zone_that_came_back()
     rig.see("hall", 1, "without_mask", 1.0 + rig.settings.violations.update_s)
     assert rig.value("violations_active", zone="left", kind="without_mask") == 1
     assert rig.value("violations_total", zone="left", kind="without_mask") == 0

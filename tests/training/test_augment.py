@@ -50,24 +50,24 @@ def test_a_print_lies_on_the_mask_alone(rng: np.random.Generator) -> None:
     patch, box = _plain(100), Box(20, 20, 60, 60)
     changed = []
     for _ in range(40):
-        printed = with_printed_mask(patch, box, rng)
-        changed.append(np.abs(printed[46:56, 30:50].astype(int) - 100).max() > 8)
-        assert (printed[:36] == 100).all()
-        assert (printed[:, :16] == 100).all()
-        assert (printed[:, 64:] == 100).all()
+        made = with_printed_mask(patch, box, rng)
+        changed.append(np.abs(made[46:56, 30:50].astype(int) - 100).max() > 8)
+        assert (made[:36] == 100).all()
+        assert (made[:, :16] == 100).all()
+        assert (made[:, 64:] == 100).all()
     assert (patch == 100).all()
     assert np.mean(changed) > 0.5  # some prints are the mask's own grey
 
 
 def test_masked_faces_alone_are_printed(faces: Faces) -> None:
     """And they stay masked."""
-    plain, printed = (
+    never, always = (
         Augmenter(faces, RULE, Augmentation(drawn=0, lowered=0, hidden=0, printed=p), classes=3)
         for p in (0.0, 1.0)
     )
     changed = 0
     for index in range(12):
-        before, after = (a.crop(index, np.random.default_rng(index)) for a in (plain, printed))
+        before, after = (a.crop(index, np.random.default_rng(index)) for a in (never, always))
         assert before[1] == after[1] == faces.labels[index]
         differs = not np.array_equal(before[0], after[0])
         changed += differs
